@@ -1,0 +1,55 @@
+/**
+ * Public types: what is published on channels of `node:diagnostics_channel`.
+ *
+ * Holds    A message names topics, counts and sizes, never keys or values.
+ */
+import type { Durability, Receipt } from './api-records.ts'
+import type { RecoveryReport } from './api-store.ts'
+
+/** The tracing channels: each carries this as the context of start, end, asyncStart, asyncEnd and error. */
+export interface TracingChannels {
+  /** One append call. */
+  'varve:append': {
+    readonly directory: string
+    readonly topic: string
+    readonly records: number
+    readonly bytes: number
+    readonly durability: Durability
+    receipts?: readonly Receipt[]
+    error?: unknown
+  }
+  /** One batch pulled, or one lookup. */
+  'varve:read': {
+    readonly directory: string
+    readonly topic: string
+    readonly partition: number | null
+    readonly what: 'batch' | 'get' | 'at'
+    tier?: 'memory' | 'local' | 'remote'
+    records?: number
+    bytes?: number
+    error?: unknown
+  }
+  /** One open. */
+  'varve:recovery': { readonly directory: string; report?: RecoveryReport; error?: unknown }
+}
+
+/** The plain channels: one message per event. */
+export interface EventChannels {
+  /** Something takes far longer than it should. */
+  'varve:stall': {
+    readonly directory: string
+    readonly what: 'sync' | 'queue' | 'local-full' | 'remote' | 'cleaner' | 'reader' | 'key-map-off'
+    readonly topic: string | null
+    readonly ms: number | null
+  }
+  /** A writer was shut out. */
+  'varve:fenced': {
+    readonly directory: string
+    readonly what: 'store' | 'producer' | 'group'
+    readonly id: string
+    readonly epoch: number
+  }
+}
+
+/** Every channel's name and payload. */
+export interface Diagnostics extends TracingChannels, EventChannels {}

@@ -1,0 +1,149 @@
+/**
+ * Public types: a store, how it is opened, and what it reports.
+ *
+ * Holds    `ReadStore` is what is opened read-only, `LogStore` what a Kafka cluster can do too, `Store` everything.
+ */
+import type { Bytes, Durability, Resource, Signal } from './api-records.ts'
+import type { KeyedTopic, LogTopic, RawLogTopic, RawTopic, Topic, TopicOptions } from './api-topic.ts'
+import type { Clock } from './clock.ts'
+import type { FileSystem } from './file-system.ts'
+import type { Random } from './random.ts'
+import type { TopicDefinition } from './topic-definition.ts'
+import type { Duration, Size } from './units.ts'
+
+/** What a Kafka cluster can do too: code written against it runs on both. */
+export interface LogStore extends Resource {
+  /** Opens a topic. Throws TOPIC_MISSING, TOPIC_EXISTS, CONFIG_CONFLICT, READ_ONLY. */
+  topic<K, V, N extends string, KIn, VIn>(
+    definition: TopicDefinition<K, V, N, KIn, VIn>,
+    options?: TopicOptions,
+  ): Promise<LogTopic<K, V, N, KIn, VIn>>
+  /** Opens a topic as bytes, whatever its codecs. */
+  topic(name: string, options?: TopicOptions): Promise<RawLogTopic>
+  /** The names, sorted; `internal` adds the internal ones. */
+  topics(options?: Signal & { readonly internal?: boolean | undefined }): Promise<string[]>
+  /**
+   * Deletes a topic with all its records, durably when it resolves; a deletion that a crash cuts short goes on at the
+   * next open. Its readers and writers end with TOPIC_MISSING. Throws TOPIC_MISSING.
+   */
+  deleteTopic(name: string, options?: Signal): Promise<void>
+}
+
+/** A store opened read-only. */
+export interface ReadStore extends Resource {
+  /** Opens a topic. Throws TOPIC_MISSING, CONFIG_CONFLICT. */
+  topic<K, V, N extends string, KIn, VIn>(
+    definition: TopicDefinition<K, V, N, KIn, VIn>,
+    options?: Signal,
+  ): Promise<KeyedTopic<K, V, N>>
+  /** Opens a topic as bytes, whatever its codecs. */
+  topic(name: string, options?: Signal): Promise<KeyedTopic<Bytes | null, Bytes>>
+  /** The names, sorted; `internal` adds the internal ones. */
+  topics(options?: Signal & { readonly internal?: boolean | undefined }): Promise<string[]>
+  /** Sees now what is durable now. Reads with `until: 'forever'` follow by themselves; a writable store always does. */
+  refresh(options?: Signal): Promise<void>
+  /** Checks files against their checksums and each other, `deep` every record. Changes nothing, ends at no finding. */
+  verify(options?: Signal & { readonly deep?: boolean | undefined }): AsyncIterableIterator<Finding, undefined, void>
+  /** A snapshot of the metrics; plain JSON. */
+  stats(): StoreStats
+}
+
+/**
+ * A writable store. `close()` finishes the appends that it accepted and ends readers with CLOSED. It resolves also when
+ * the log has failed, since each append has reported that itself.
+ */
+export interface Store extends LogStore, ReadStore {
+  /** What opening found and did. */
+  readonly recovery: RecoveryReport
+  /** Opens a topic. Throws TOPIC_MISSING, TOPIC_EXISTS, CONFIG_CONFLICT. */
+  topic<K, V, N extends string, KIn, VIn>(
+    definition: TopicDefinition<K, V, N, KIn, VIn>,
+    options?: TopicOptions,
+  ): Promise<Topic<K, V, N, KIn, VIn>>
+  /** Opens a topic as bytes, whatever its codecs. */
+  topic(name: string, options?: TopicOptions): Promise<RawTopic>
+  /** Makes everything acknowledged so far durable at `disk`. Throws LOG_FAILED. */
+  flush(options?: Signal): Promise<void>
+  /**
+   * A consistent copy into a new directory, durable when it resolves; sealed segments are hard links where the file
+   * system has them. INVALID_OPTION when the directory is not empty.
+   */
+  checkpoint(directory: string, options?: Signal): Promise<void>
+}
+
+/** What opening a store found and did. */
+export interface RecoveryReport {
+  /** It was closed in order; nothing had to be done. */
+  readonly clean: boolean
+  /** The writer epoch of this open; it rises with every one. */
+  readonly epoch: number
+  /** Records put back from the journal. */
+  readonly replayedRecords: number
+  /** Unacknowledged bytes cut off torn tails; they are kept in quarantine. */
+  readonly truncatedBytes: number
+  /** Log bytes checked. */
+  readonly verifiedBytes: number
+  /** What else a person should know. */
+  readonly warnings: readonly string[]
+}
+
+/** Damage or disagreement found by `verify`. */
+export interface Finding {
+  /** What is wrong. */
+  readonly code: 'CORRUPT' | 'VERSION_UNSUPPORTED' | 'REMOTE_UNAVAILABLE'
+  /** The file, relative to the store. */
+  readonly path: string
+  /** The topic, where it is known. */
+  readonly topic?: string | undefined
+  /** The partition, where it is known. */
+  readonly partition?: number | undefined
+  /** The first offset concerned, where it is known. */
+  readonly offset?: number | undefined
+  /** What, where, and what to do. */
+  readonly message: string
+}
+
+/** Metrics; counters count since the open. */
+export interface StoreStats {
+  /** Records and bytes appended, durable groups written. */
+  readonly appended: { readonly records: number; readonly bytes: number; readonly groups: number }
+  /** Records and bytes read. */
+  readonly read: { readonly records: number; readonly bytes: number }
+  /** Bytes waiting to be written. */
+  readonly queuedBytes: number
+  /** Memory by owner, in bytes. */
+  readonly memory: { readonly cache: number; readonly buffers: number }
+  /** Segments and bytes on the local disk. */
+  readonly local: { readonly segments: number; readonly bytes: number }
+  /** Age of the oldest view that a reader holds, in ms: what keeps removed files on the disk. */
+  readonly oldestViewMs: number
+  /** Open file descriptors. */
+  readonly openFiles: number
+}
+
+/** How to open a store. A read-only open uses `localReads`, `memoryBytes` and the doors, and ignores the rest. */
+export interface OpenOptions extends Signal {
+  /**
+   * Default `'read-write'`: one writer, LOCKED otherwise. `'read-only'`: no lock, from any process; sees what is
+   * durable and follows growth.
+   */
+  readonly mode?: 'read-write' | 'read-only' | undefined
+  /** Create the directory when it is missing; default true. Otherwise a missing one is INVALID_OPTION. */
+  readonly create?: boolean | undefined
+  /** Default `'disk'`. `{ intervalMs }` acknowledges at `os` and syncs that often, at least 1 ms. */
+  readonly durability?: Durability | { readonly intervalMs: Duration } | undefined
+  /** Point reads that miss the cache; default `'sync'`. `'auto'` turns a slow file asynchronous for a while. */
+  readonly localReads?: 'sync' | 'async' | 'auto' | undefined
+  /** Memory for buffers, caches and indexes, at least 4 MiB; default 256 MiB. */
+  readonly memoryBytes?: Size | undefined
+  /** Bytes of appends that may wait; default 64 MiB. Beyond: QUEUE_FULL. */
+  readonly maxQueuedBytes?: Size | undefined
+  /** Wait for the lock; default 0: LOCKED at once. */
+  readonly lockWaitMs?: Duration | undefined
+  /** The door to files; default the real ones. */
+  readonly fileSystem?: FileSystem | undefined
+  /** The door to time; default the real one. */
+  readonly clock?: Clock | undefined
+  /** The door to chance; default the system's. */
+  readonly random?: Random | undefined
+}
