@@ -1,0 +1,184 @@
+/**
+ * The options of a store and of appends: every default, limit and check.
+ *
+ * Owns     what `openStore`, `append` and `writer` accept. Options of a read are in `base/read-options.ts`, a topic's
+ *          in `metadata/topic-options.ts`.
+ * Holds    Options are resolved once, into a frozen object with every field present: no default is put in deeper down.
+ */
+import type { AppendOptions, Durability, WriterOptions } from './base/api-records.ts'
+import type { OpenOptions } from './base/api-store.ts'
+import { flag, invalidOption, oneOf, optionsObject, signalOf } from './base/checks.ts'
+import type { Clock } from './base/clock.ts'
+import type { FileSystem } from './base/file-system.ts'
+import type { Random } from './base/random.ts'
+import { parseDuration, parseInteger, parseSize } from './base/units.ts'
+
+/** The doors that a store goes through when none are given. */
+export interface Doors {
+  readonly fileSystem: FileSystem
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** What tests set and users do not: small rings and groups reach rare states quickly. */
+export interface Tuning {
+  readonly journal: {
+    /** Size of one file of the ring, a multiple of 4 KiB. */
+    readonly fileBytes: number
+    /** Files in the ring. */
+    readonly fileCount: number
+  }
+  /** Bytes at which a group takes no more appends. */
+  readonly groupBytes: number
+  /** A group of this size for one log goes direct. */
+  readonly directGroupBytes: number
+  /** Longest time between a direct group and the entry that names its end, on an idle store. */
+  readonly directEntryMs: number
+}
+
+/** Open options under this key are ours alone. */
+export const TUNING: unique symbol = Symbol('varve.tuning')
+
+/** Part of a tuning; the rest stays as it is. */
+export interface TuningOptions extends Partial<Omit<Tuning, 'journal'>> {
+  readonly journal?: Partial<Tuning['journal']>
+}
+
+export interface TunableOpenOptions extends OpenOptions {
+  readonly [TUNING]?: TuningOptions
+}
+
+export interface ResolvedOpenOptions extends Doors {
+  readonly mode: 'read-write' | 'read-only'
+  readonly create: boolean
+  /** What an append reaches when it does not say. */
+  readonly durability: Durability
+  /** With `{ intervalMs }`: how often appends at `os` are synced; null: not by time. */
+  readonly syncIntervalMs: number | null
+  readonly localReads: 'sync' | 'async' | 'auto'
+  readonly memoryBytes: number
+  readonly maxQueuedBytes: number
+  readonly lockWaitMs: number
+  readonly signal: AbortSignal | undefined
+  readonly tuning: Tuning
+}
+
+const KIB = 2 ** 10
+const MIB = 2 ** 20
+const JOURNAL_BLOCK_BYTES = 4 * KIB
+
+const OPEN_NAMES = [
+  'mode',
+  'create',
+  'durability',
+  'localReads',
+  'memoryBytes',
+  'maxQueuedBytes',
+  'lockWaitMs',
+  'fileSystem',
+  'clock',
+  'random',
+  'signal',
+] as const satisfies readonly (keyof OpenOptions)[]
+
+/** The options of an open, checked and complete. Throws INVALID_OPTION. */
+export function resolveOpenOptions(options: OpenOptions | undefined, doors: Doors): ResolvedOpenOptions {
+  const given: TunableOpenOptions = optionsObject(options, OPEN_NAMES, '')
+  return Object.freeze({
+    mode: oneOf(given.mode ?? 'read-write', ['read-write', 'read-only'], 'mode'),
+    create: flag(given.create ?? true, 'create'),
+    ...durabilityOf(given.durability ?? 'disk'),
+    localReads: oneOf(given.localReads ?? 'sync', ['sync', 'async', 'auto'], 'localReads'),
+    memoryBytes: parseSize(given.memoryBytes ?? 256 * MIB, 'memoryBytes', 4 * MIB),
+    maxQueuedBytes: parseSize(given.maxQueuedBytes ?? 64 * MIB, 'maxQueuedBytes', 1),
+    lockWaitMs: parseDuration(given.lockWaitMs ?? 0, 'lockWaitMs'),
+    fileSystem: door(given.fileSystem, doors.fileSystem, 'fileSystem'),
+    clock: door(given.clock, doors.clock, 'clock'),
+    random: door(given.random, doors.random, 'random'),
+    signal: signalOf(given.signal),
+    tuning: resolveTuning(given[TUNING] ?? {}),
+  })
+}
+
+/** A store's directory as it was given; throws INVALID_OPTION unless it can be a path. */
+export function checkDirectory(directory: unknown, option = 'directory'): string {
+  if (typeof directory === 'string' && directory !== '' && !directory.includes('\0')) return directory
+  throw invalidOption(option, directory, 'the path of a directory')
+}
+
+function durabilityOf(
+  given: NonNullable<OpenOptions['durability']>,
+): Pick<ResolvedOpenOptions, 'durability' | 'syncIntervalMs'> {
+  if (typeof given === 'object') {
+    const { intervalMs } = optionsObject(given, ['intervalMs'], 'durability')
+    return { durability: 'os', syncIntervalMs: parseDuration(intervalMs, 'durability.intervalMs', 1) }
+  }
+  if (given === 'disk' || given === 'os') return { durability: given, syncIntervalMs: null }
+  throw invalidOption('durability', given, "'disk', 'os' or { intervalMs }")
+}
+
+function door<T extends { readonly '~varve': string }>(given: T | undefined, standard: T, kind: T['~varve']): T {
+  const found = given ?? standard
+  if (typeof found === 'object' && found !== null && found['~varve'] === kind) return found
+  throw invalidOption(kind, found, `a ${kind} of this package, such as one of varve/testing`)
+}
+
+function resolveTuning(given: TuningOptions): Tuning {
+  const { journal = {}, groupBytes = 4 * MIB, directGroupBytes = 256 * KIB, directEntryMs = 100 } = given
+  const fileBytes = parseInteger(journal.fileBytes ?? 16 * MIB, 'journal.fileBytes', 2 * JOURNAL_BLOCK_BYTES)
+  if (fileBytes % JOURNAL_BLOCK_BYTES !== 0) throw invalidOption('journal.fileBytes', fileBytes, 'a multiple of 4 KiB')
+  return Object.freeze({
+    journal: Object.freeze({ fileBytes, fileCount: parseInteger(journal.fileCount ?? 4, 'journal.fileCount', 2) }),
+    groupBytes: parseInteger(groupBytes, 'groupBytes', 1),
+    directGroupBytes: parseInteger(directGroupBytes, 'directGroupBytes', 1),
+    directEntryMs: parseInteger(directEntryMs, 'directEntryMs'),
+  })
+}
+
+/** Options of one append, checked. */
+export interface ResolvedAppendOptions {
+  readonly durability: Durability
+  /** The log end that is expected; undefined: any. */
+  readonly expectedEnd: number | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+const PLAIN_APPENDS: { readonly [D in Durability]: ResolvedAppendOptions } = {
+  disk: Object.freeze({ durability: 'disk', expectedEnd: undefined, signal: undefined }),
+  os: Object.freeze({ durability: 'os', expectedEnd: undefined, signal: undefined }),
+}
+
+/** The options of an append; `standard` is what the store's appends reach. Throws INVALID_OPTION. */
+export function resolveAppendOptions<KIn>(
+  options: AppendOptions<KIn> | undefined,
+  standard: Durability,
+): ResolvedAppendOptions {
+  if (options === undefined) return PLAIN_APPENDS[standard]
+  const { durability, expect, signal } = optionsObject(options, ['durability', 'expect', 'signal'], '')
+  return {
+    durability: oneOf(durability ?? standard, ['disk', 'os'], 'durability'),
+    expectedEnd: expect === undefined ? undefined : expectedOffset(expect),
+    signal: signalOf(signal),
+  }
+}
+
+function expectedOffset(expect: { readonly offset: number }): number {
+  return parseInteger(optionsObject(expect, ['offset'], 'expect').offset, 'expect.offset')
+}
+
+/** Options of a writer, checked and complete. */
+export interface ResolvedWriterOptions {
+  readonly bufferBytes: number
+  readonly durability: Durability
+  readonly signal: AbortSignal | undefined
+}
+
+/** The options of a writer; `standard` is what the store's appends reach. Throws INVALID_OPTION. */
+export function resolveWriterOptions(options: WriterOptions | undefined, standard: Durability): ResolvedWriterOptions {
+  const { bufferBytes, durability, signal } = optionsObject(options, ['bufferBytes', 'durability', 'signal'], '')
+  return Object.freeze({
+    bufferBytes: parseSize(bufferBytes ?? MIB, 'bufferBytes', 1),
+    durability: oneOf(durability ?? standard, ['disk', 'os'], 'durability'),
+    signal: signalOf(signal),
+  })
+}

@@ -1,0 +1,92 @@
+/**
+ * The codecs of a batch's records area.
+ *
+ * Owns     the door to zlib, synchronous only. gzip and zstd are Node's own; snappy and lz4 need a package.
+ * Holds    Nothing inflates beyond the bytes that the caller allows, and every compressed byte must be used: what
+ *          follows a stream's end is damage. Damage is `BatchDamage`, whatever zlib called it.
+ */
+import {
+  constants,
+  gunzipSync,
+  gzipSync,
+  zstdCompressSync,
+  zstdDecompressSync,
+  type ZlibOptions,
+  type ZstdOptions,
+} from 'node:zlib'
+import { VarveError } from '../base/errors.ts'
+import { BatchDamage, CODEC_GZIP, CODEC_LZ4, CODEC_SNAPPY, CODEC_ZSTD } from './batch-format.ts'
+
+const MIB = 1024 * 1024
+const INFLATE_FLOOR = 64 * MIB
+const INFLATE_CEILING = 1024 * MIB
+const INFLATE_RATIO = 20
+const MAX_CHUNK = MIB
+const MIN_CHUNK = 4096
+
+/** Kafka's own default level per codec. */
+const DEFAULT_GZIP_LEVEL = -1
+const DEFAULT_ZSTD_LEVEL = 3
+
+/** The packages that bring the other codecs. */
+const PACKAGES: ReadonlyMap<number, { readonly codec: string; readonly name: string }> = new Map([
+  [CODEC_SNAPPY, { codec: 'snappy', name: 'snappyjs' }],
+  [CODEC_LZ4, { codec: 'lz4', name: 'lz4js' }],
+])
+
+interface Inflated {
+  readonly buffer: Uint8Array<ArrayBuffer>
+  readonly engine: { readonly bytesWritten: number }
+}
+
+/**
+ * How far `compressedBytes` may inflate when the caller knows no better: to twenty times as much, but always to
+ * 64 MiB and never beyond 1 GiB.
+ */
+export function inflateLimit(compressedBytes: number): number {
+  return Math.min(Math.max(INFLATE_FLOOR, INFLATE_RATIO * compressedBytes), INFLATE_CEILING)
+}
+
+/** Compresses a whole records area. `level` undefined: the codec's default. */
+export function compress(codec: number, bytes: Uint8Array, level?: number): Uint8Array<ArrayBuffer> {
+  if (codec === CODEC_GZIP) return gzipSync(bytes, { level: level ?? DEFAULT_GZIP_LEVEL })
+  if (codec !== CODEC_ZSTD) throw missing(codec)
+  return zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: level ?? DEFAULT_ZSTD_LEVEL } })
+}
+
+/** Inflates a whole records area to at most `maxBytes`. */
+export function decompress(codec: number, bytes: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
+  if (codec !== CODEC_GZIP && codec !== CODEC_ZSTD) throw missing(codec)
+  const inflated = inflate(codec, bytes, maxBytes)
+  if (inflated.engine.bytesWritten !== bytes.length)
+    throw new BatchDamage('bytes follow the end of its compressed records')
+  return inflated.buffer
+}
+
+function inflate(codec: number, bytes: Uint8Array, maxBytes: number): Inflated {
+  const options: ZlibOptions & ZstdOptions = {
+    info: true,
+    maxOutputLength: maxBytes,
+    chunkSize: Math.min(Math.max(MIN_CHUNK, 4 * bytes.length), MAX_CHUNK, Math.max(64, maxBytes)),
+  }
+  try {
+    const inflated: unknown = codec === CODEC_GZIP ? gunzipSync(bytes, options) : zstdDecompressSync(bytes, options)
+    return inflated as Inflated
+  } catch (error) {
+    const tooLarge = (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE'
+    throw new BatchDamage(
+      tooLarge ? `its records inflate beyond ${maxBytes} bytes` : 'its records do not inflate',
+      error,
+    )
+  }
+}
+
+function missing(codec: number): Error {
+  const found = PACKAGES.get(codec)
+  if (found === undefined) return new BatchDamage(`it names codec ${codec}, which does not exist`)
+  return new VarveError(
+    'UNSUPPORTED',
+    `A batch is compressed with ${found.codec}, which needs the package ${found.name}. This version cannot use it yet.`,
+    { package: found.name },
+  )
+}
