@@ -1,0 +1,188 @@
+/**
+ * Appending to one log: the checks, the offset, the place in the forming group.
+ *
+ * Owns     what makes a record one that this log takes, and which batch it enters.
+ * Holds    Everything that can be refused is refused before anything changes. From here on the record is the log's:
+ *          it cannot be aborted any more. The caller waits through its `Waiter`.
+ * Shared   synchronous; the offset is given in the order of the calls.
+ * @hot
+ */
+import { VarveError } from '../base/errors.ts'
+import type { Clock } from '../base/clock.ts'
+import { compressBatch, maxRecordSize, PLAIN_BATCH } from '../segment/batch-builder.ts'
+import type { BatchFacts } from '../segment/batch-builder.ts'
+import { CODEC_GZIP, CODEC_LZ4, CODEC_SNAPPY, CODEC_ZSTD, patchBatchPlace, RECORDS } from '../segment/batch-format.ts'
+import { NO_HEADERS } from '../segment/headers.ts'
+import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
+import type { Committer } from './commit.ts'
+import { FormBuffer, Forming } from './forming.ts'
+import type { Compress, Waiter } from './forming.ts'
+import type { PartitionLog } from './log.ts'
+
+/** An encoded record, reused from one append to the next. The byte arrays are borrowed for the call only. */
+export class RecordDraft {
+  timestamp = 0
+  key: Uint8Array | null = null
+  keyStart = 0
+  keyEnd = 0
+  value: Uint8Array | null = null
+  valueStart = 0
+  valueEnd = 0
+  /** The encoded list of headers in `headers[0, headersEnd)`. */
+  headers: Uint8Array = NO_HEADERS
+  headersEnd = 0
+  headerCount = 0
+  /** Key and value lie in a scratch that may move. */
+  keyInScratch = false
+  valueInScratch = false
+  /** One of several drafts that stand side by side. */
+  readonly isKept: boolean
+
+  constructor(isKept: boolean) {
+    this.isKept = isKept
+  }
+
+  /** What the record takes at most in a batch. */
+  get maxBytes(): number {
+    return maxRecordSize(this.keyEnd - this.keyStart, this.valueEnd - this.valueStart, this.headersEnd)
+  }
+}
+
+export interface AppendHost {
+  readonly clock: Clock
+  readonly committer: Committer
+  readonly epoch: number
+  /** Facts of batches without a producer. */
+  readonly plainBatch: BatchFacts
+  readonly maxQueuedBytes: number
+  /** Set while a fenced, failed or closing store takes no appends. */
+  readonly refusal: VarveError | undefined
+}
+
+/** Throws unless `log` takes `bytes` more now. */
+export function checkAppend(host: AppendHost, log: PartitionLog, bytes: number): void {
+  const refusal = log.ended ?? host.committer.failure ?? host.refusal
+  if (refusal !== undefined) throw refusal
+  const queuedBytes = host.committer.queuedBytes + bytes
+  if (queuedBytes > host.maxQueuedBytes && host.committer.queuedBytes > 0) throw queueFull(host, queuedBytes)
+  if (host.committer.isFull) throw noRoom(log)
+}
+
+/** Throws RECORD_TOO_LARGE for a record that no batch can take as it is. */
+export function checkRecordSize(log: PartitionLog, recordBytes: number): void {
+  const bytes = RECORDS + recordBytes
+  const maxBytes = log.config.maxMessageBytes
+  if (bytes > maxBytes && log.config.compressionType === 'none') throw tooLarge(log.topic, bytes, maxBytes)
+}
+
+/** Takes a record; answers its offset. `waiter.end` is set by the caller to that offset + 1. */
+export function appendRecord(host: AppendHost, log: PartitionLog, draft: RecordDraft, disk: boolean): number {
+  const { config } = log
+  const recordBytes = draft.maxBytes
+  if (RECORDS + recordBytes > config.maxMessageBytes) {
+    const buffer = buildBatch(host, log, [draft])
+    return enqueueBatch(host, log, buffer, 1, disk)
+  }
+  const forming = formingOf(log, disk)
+  const open = forming.openSize()
+  if (open > 0 && open + recordBytes > Math.min(config.batchBytes, config.maxMessageBytes)) forming.finish()
+  if (forming.openSize() === 0) forming.begin(log.logEnd, factsFor(host, log, draft), recordBytes)
+  enter(forming, draft, recordBytes)
+  host.committer.enqueued(log, recordBytes)
+  return log.logEnd++
+}
+
+/** Builds one whole batch outside of the log; offsets come with `enqueueBatch`. Throws RECORD_TOO_LARGE. */
+export function buildBatch(host: AppendHost, log: PartitionLog, drafts: Iterable<RecordDraft>): FormBuffer {
+  const { config } = log
+  const forming = new Forming(compressionOf(config))
+  try {
+    for (const draft of drafts) {
+      const recordBytes = draft.maxBytes
+      if (forming.openSize() === 0) forming.begin(0, factsFor(host, log, draft), recordBytes)
+      enter(forming, draft, recordBytes)
+    }
+    forming.finish()
+    const buffer = forming.buffers[0]!
+    if (buffer.end > config.maxMessageBytes) throw tooLarge(log.topic, buffer.end, config.maxMessageBytes)
+    return buffer
+  } catch (error) {
+    forming.release()
+    throw error
+  }
+}
+
+/** Takes a batch that `buildBatch` built; answers its first offset. */
+export function enqueueBatch(host: AppendHost, log: PartitionLog, buffer: FormBuffer, records: number, disk: boolean): number {
+  const forming = formingOf(log, disk)
+  const baseOffset = log.logEnd
+  const built = buffer.batches[0]!
+  patchBatchPlace(buffer.slab.view, built.start, baseOffset, host.epoch)
+  buffer.batches[0] = { ...built, baseOffset, lastOffset: baseOffset + records - 1 }
+  forming.adopt(buffer, records)
+  host.committer.enqueued(log, buffer.end)
+  log.logEnd += records
+  return baseOffset
+}
+
+/** The caller waits with the group that its records are in. */
+export function addWaiter(log: PartitionLog, waiter: Waiter): void {
+  log.forming!.waiters.push(waiter)
+}
+
+function formingOf(log: PartitionLog, disk: boolean): Forming {
+  const forming = (log.forming ??= new Forming(compressionOf(log.config)))
+  // J4: behind a pending `disk` append an `os` one waits, so it may as well be durable with it.
+  if (disk || log.entriesInFlight > 0 || log.busy) forming.disk = true
+  return forming
+}
+
+function factsFor(host: AppendHost, log: PartitionLog, draft: RecordDraft): BatchFacts {
+  if (log.config.messageTimestampType === 'CreateTime') return host.plainBatch
+  return { ...host.plainBatch, logAppendTime: draft.timestamp }
+}
+
+function enter(forming: Forming, draft: RecordDraft, recordBytes: number): void {
+  if (forming.appendTime !== -1) draft.timestamp = forming.appendTime
+  const { timestamp, key, keyStart, keyEnd, value, valueStart, valueEnd, headers, headersEnd, headerCount } = draft
+  forming.append(recordBytes, timestamp, key, keyStart, keyEnd, value, valueStart, valueEnd, headers, headersEnd, headerCount)
+}
+
+const CODECS = { gzip: CODEC_GZIP, snappy: CODEC_SNAPPY, lz4: CODEC_LZ4, zstd: CODEC_ZSTD }
+
+function compressionOf(config: ResolvedTopicConfig): Compress | undefined {
+  const codec = config.compressionType
+  if (codec === 'none') return undefined
+  const level = { gzip: config.compressionGzipLevel, zstd: config.compressionZstdLevel, lz4: config.compressionLz4Level, snappy: undefined }[codec]
+  return (plain) => compressBatch(plain, CODECS[codec], level)
+}
+
+/** What the batches of a writer with this epoch say of themselves. */
+export function plainBatch(leaderEpoch: number): BatchFacts {
+  return { ...PLAIN_BATCH, leaderEpoch }
+}
+
+function queueFull(host: AppendHost, queuedBytes: number): VarveError {
+  const { maxQueuedBytes } = host
+  return new VarveError(
+    'QUEUE_FULL',
+    `${queuedBytes} bytes of appends would wait, and maxQueuedBytes is ${maxQueuedBytes}. Await earlier appends first, or use a writer.`,
+    { queuedBytes, maxQueuedBytes },
+    { outcome: 'definite' },
+  )
+}
+
+function noRoom(log: PartitionLog): VarveError {
+  const message = `${log.topic}/${log.partition}: the disk is full. Free space and append again; nothing is lost.`
+  return new VarveError('DISK_FULL', message, { directory: log.directory }, { outcome: 'definite' })
+}
+
+export function tooLarge(topic: string, bytes: number, maxBytes: number): VarveError {
+  return new VarveError(
+    'RECORD_TOO_LARGE',
+    `The batch for ${topic} would take ${bytes} bytes, and maxMessageBytes of the topic is ${maxBytes}. Nothing was written.`,
+    { topic, bytes, maxBytes },
+    { outcome: 'definite' },
+  )
+}
+

@@ -1,0 +1,24 @@
+/**
+ * After a write that failed half way: the segment ends again where memory says.
+ *
+ * Holds    J10: what stands behind the last whole batch is cut and the cut is durable before the next append. Marks
+ *          are back before the first wait, so that the next record gets the right offset.
+ */
+import type { PartitionLog } from './log.ts'
+import { syncSegments } from './flush.ts'
+import { Tail } from './tail.ts'
+
+/** Cuts the active segment to its last noted batch; resolves when that is durable. */
+export async function cutBack(log: PartitionLog): Promise<void> {
+  const { active } = log
+  active.data.open().truncateSync(active.sizeBytes)
+  log.logEnd = active.nextOffset
+  log.tail = tailOf(log)
+  await syncSegments(log)
+}
+
+/** The tail of a log of which nothing is under way. */
+export function tailOf(log: { readonly active: PartitionLog['active'] }): Tail {
+  const { active } = log
+  return new Tail(active.baseOffset, active.sizeBytes, active.facts.startedMs, active.offsets?.count ?? 0, active.bytesSinceIndex)
+}

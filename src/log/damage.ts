@@ -1,0 +1,36 @@
+/**
+ * How damage in a segment is told: topic, partition, file, position, offset, and what to do.
+ */
+import { VarveError } from '../base/errors.ts'
+import type { BatchDamage } from '../segment/batch-format.ts'
+import type { Segment } from '../segment/segment.ts'
+import type { PartitionLog } from './log.ts'
+
+/** CORRUPT at `position` of a segment; `offset` is the first one that cannot be read. */
+export function damagedSegment(
+  log: PartitionLog,
+  segment: Segment,
+  position: number,
+  what: string,
+  offset: number,
+): VarveError<'CORRUPT'> {
+  const { topic, partition } = log
+  const path = segment.data.path
+  return new VarveError(
+    'CORRUPT',
+    `${topic}/${partition} is damaged at byte ${position} of ${path}, offset ${offset}: ${what}. ` +
+      'Nothing of it is served; what lies behind it can be read by offset. Keep a copy of the file and restore it.',
+    { path, position, topic, partition, offset },
+  )
+}
+
+/** CORRUPT for a batch whose checksum holds and whose records make no sense. */
+export function damagedBatch(
+  log: PartitionLog,
+  segment: Segment,
+  position: number,
+  offset: number,
+  damage: BatchDamage,
+): VarveError<'CORRUPT'> {
+  return damagedSegment(log, segment, position, damage.reason, offset)
+}

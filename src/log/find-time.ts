@@ -1,0 +1,51 @@
+/**
+ * Lookup by time: the first record at or after it.
+ *
+ * Holds    Segments are asked by their greatest timestamp, oldest first; the time index names a batch to start from,
+ *          the batches' own maximum the one to look into. An index that names the wrong place only costs time.
+ */
+import { RecordCursor } from '../segment/record-cursor.ts'
+import { VarveError } from '../base/errors.ts'
+import type { PartitionLog } from './log.ts'
+import { LogScan } from './scan.ts'
+import type { ScanHost } from './scan.ts'
+
+const BLOCK_BYTES = 128 * 1024
+
+export interface TimedOffset {
+  readonly offset: number
+  readonly timestamp: number
+}
+
+/** The first readable record with a timestamp of `time` or later. */
+export async function findTime(host: ScanHost, log: PartitionLog, time: number): Promise<TimedOffset | undefined> {
+  if (Number.isNaN(time)) throw new VarveError('INVALID_OPTION', 'time must be a Date or ms since 1970, not NaN.', { option: 'time', value: time })
+  for (const segment of log.view.segments) {
+    if (segment.nextOffset <= log.logStart || segment.facts.maxTimestamp < time || segment.sizeBytes === 0) continue
+    host.loadIndexes(log, segment)
+    const start = segment.baseOffset + Math.max(0, segment.times!.floorOffset(time))
+    const found = await firstAtTime(host, log, Math.max(start, log.logStart), Math.min(segment.nextOffset, log.lastStable), time)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+async function firstAtTime(host: ScanHost, log: PartitionLog, from: number, limit: number, time: number): Promise<TimedOffset | undefined> {
+  const scan = new LogScan(host, log, from, BLOCK_BYTES, false)
+  const cursor = new RecordCursor()
+  try {
+    do {
+      while (scan.next(limit)) {
+        const { batch } = scan
+        if (batch.isControl || batch.maxTimestamp < time) continue
+        cursor.open(scan.bytes, scan.view, batch.position)
+        while (cursor.next()) {
+          if (cursor.timestamp >= time && cursor.offset >= log.logStart) return { offset: cursor.offset, timestamp: cursor.timestamp }
+        }
+      }
+    } while (await scan.fill(limit))
+    return undefined
+  } finally {
+    scan.close()
+  }
+}

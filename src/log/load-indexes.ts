@@ -1,0 +1,121 @@
+/**
+ * Indexes of sealed segments, loaded when needed, within a bound.
+ *
+ * Owns     which sealed segments have their indexes in memory; the least recently loaded go first.
+ * Holds    An index file is believed only when its length and hash stand in a sidecar that is whole and names the
+ *          data file's length (I4, E7). Otherwise the indexes are rebuilt from the data file, in memory.
+ * Shared   synchronous; one per store.
+ */
+import type { FileSystem } from '../base/file-system.ts'
+import { readFileSync } from '../base/read-file.ts'
+import { xxh64 } from '../base/xxh64.ts'
+import { OffsetIndex } from '../index/offset-index.ts'
+import { TimeIndex } from '../index/time-index.ts'
+import { walkFileSync } from '../segment/file-walk.ts'
+import { emptyFacts, Segment } from '../segment/segment.ts'
+import type { ClosedIndex } from '../segment/segment.ts'
+import { segmentFile } from '../segment/segment-files.ts'
+import { Sidecar } from '../segment/sidecar.ts'
+import { damagedSegment } from './damage.ts'
+import type { PartitionLog } from './log.ts'
+
+const MAX_SIDECAR = 64 * 1024 * 1024
+const MAX_INDEX = 1024 * 1024 * 1024
+/** In memory an entry of the time index is 12 bytes, one of the offset index 8. */
+const ENTRY_BYTES = 20
+
+export class IndexCache {
+  readonly #fileSystem: FileSystem
+  readonly #limitBytes: number
+  readonly #loaded = new Map<Segment, number>()
+  #bytes = 0
+
+  constructor(fileSystem: FileSystem, limitBytes: number) {
+    this.#fileSystem = fileSystem
+    this.#limitBytes = limitBytes
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Makes `segment.offsets` and `segment.times` present. */
+  load(log: PartitionLog, segment: Segment): void {
+    if (segment.offsets !== undefined) return
+    if (!this.#fromFiles(segment)) rebuild(log, segment)
+    if (segment.phase === 'active') return
+    const bytes = segment.offsets!.count * ENTRY_BYTES
+    this.#loaded.set(segment, bytes)
+    this.#bytes += bytes
+    for (const [oldest, size] of this.#loaded) {
+      if (this.#bytes <= this.#limitBytes || oldest === segment) break
+      this.#forget(oldest, size)
+    }
+  }
+
+  /** The segment is gone. */
+  drop(segment: Segment): void {
+    const bytes = this.#loaded.get(segment)
+    if (bytes !== undefined) this.#forget(segment, bytes)
+  }
+
+  #forget(segment: Segment, bytes: number): void {
+    this.#loaded.delete(segment)
+    this.#bytes -= bytes
+    segment.offsets = undefined
+    segment.times = undefined
+  }
+
+  #fromFiles(segment: Segment): boolean {
+    const offsetBytes = this.#read(segment, 'index')
+    const timeBytes = this.#read(segment, 'timeindex')
+    if (offsetBytes === undefined || timeBytes === undefined || !this.#isSound(segment, offsetBytes, timeBytes)) return false
+    const last = segment.nextOffset - 1 - segment.baseOffset
+    const offsets = OffsetIndex.decode(offsetBytes, segment.sizeBytes, last, MAX_INDEX)
+    const times = TimeIndex.decode(timeBytes, last, MAX_INDEX)
+    if (offsets === undefined || times === undefined) return false
+    segment.adoptIndexes(offsets, times)
+    return true
+  }
+
+  #isSound(segment: Segment, offsetBytes: Uint8Array, timeBytes: Uint8Array): boolean {
+    const closed = segment.closedIndexes
+    if (closed !== undefined) return isFile(offsetBytes, closed.offset) && isFile(timeBytes, closed.time)
+    const sidecar = readSidecar(this.#fileSystem, segment)
+    return sidecar !== undefined && sidecar.matchesIndexFile('index', offsetBytes) && sidecar.matchesIndexFile('timeindex', timeBytes)
+  }
+
+  #read(segment: Segment, kind: 'index' | 'timeindex'): Uint8Array | undefined {
+    return readFileSync(this.#fileSystem, segmentFile(segment.directory, segment.baseOffset, kind), MAX_INDEX)
+  }
+}
+
+/** The sidecar of a sealed segment; undefined when it is missing, damaged or of another data file. */
+export function readSidecar(fileSystem: FileSystem, segment: Segment): Sidecar | undefined {
+  const path = segmentFile(segment.directory, segment.baseOffset, 'varve')
+  const bytes = readFileSync(fileSystem, path, MAX_SIDECAR)
+  const sidecar = bytes === undefined ? undefined : Sidecar.decode(bytes, path)
+  if (sidecar?.summary.baseOffset !== segment.baseOffset || sidecar.summary.logLength !== segment.sizeBytes) return undefined
+  return sidecar
+}
+
+/** Builds the indexes from the data file. What is damaged is skipped to the last whole batch before it. */
+function rebuild(log: PartitionLog, segment: Segment): void {
+  const scratch = Segment.scratch(segment, emptyFacts(segment.baseOffset))
+  const end = walkFileSync(
+    segment.data.open(),
+    { from: 0, to: segment.sizeBytes, minOffset: segment.baseOffset, verify: true },
+    (batch) => {
+      scratch.noteBatch(batch.baseOffset, batch.lastOffset, batch.maxTimestamp, batch.size, batch.leaderEpoch)
+      return true
+    },
+  )
+  if (end.end !== 'clean-end' && scratch.sizeBytes === 0) {
+    throw damagedSegment(log, segment, end.position, end.end, segment.baseOffset)
+  }
+  segment.adoptIndexes(scratch.offsets!, scratch.times!)
+}
+
+function isFile(bytes: Uint8Array, closed: ClosedIndex): boolean {
+  return bytes.byteLength === closed.length && xxh64(bytes) === closed.hash
+}

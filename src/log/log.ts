@@ -1,0 +1,138 @@
+/**
+ * One partition's log: its state, and the single place where its view changes.
+ *
+ * Owns     marks, view, tail and the forming group of one partition. The verbs live in files of their own
+ *          (`append`, `commit`, `fetch`, `open`, `retain`, `seal`, `truncate`); nothing else writes these fields.
+ * Holds    logStart <= localStart <= highWatermark <= logEnd; durable <= highWatermark but for what a sync in flight
+ *          will add. No mark moves back except by truncation or reopening.
+ * Shared   one writer, one thread; structural changes that wait go through `structure`, one at a time.
+ */
+import { VarveError } from '../base/errors.ts'
+import type { FileSystem } from '../base/file-system.ts'
+import { SerialQueue } from '../base/serial-queue.ts'
+import type { DurableEnd, Floor } from '../journal/entry-format.ts'
+import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
+import type { Segment } from '../segment/segment.ts'
+import type { Forming } from './forming.ts'
+import type { Tail } from './tail.ts'
+import { LogView } from './view.ts'
+
+export interface LogIdentity {
+  readonly id: number
+  readonly topic: string
+  readonly partition: number
+  /** Its folder. */
+  readonly directory: string
+}
+
+export interface LogStart {
+  readonly segments: readonly Segment[]
+  readonly tail: Tail
+  readonly logStart: number
+  readonly localStart: number
+  readonly logEnd: number
+  readonly durable: DurableEnd
+}
+
+export class PartitionLog {
+  readonly id: number
+  readonly topic: string
+  readonly partition: number
+  readonly directory: string
+  readonly fileSystem: FileSystem
+  config: ResolvedTopicConfig
+  view: LogView
+  tail: Tail
+  logStart: number
+  localStart: number
+  highWatermark: number
+  /** The next offset to be given. */
+  logEnd: number
+  /** Below this all is durable, in the segments or the journal. */
+  durable: DurableEnd
+  /** `durable` moved by a sync of the segment itself, and no journal entry names it yet. */
+  endUnnamed = false
+  /** Appended and not handed over yet. */
+  forming: Forming | undefined
+  /** Journal entries under way that name this log. */
+  entriesInFlight = 0
+  /** A direct group is under way, or a failed write is being cut back. */
+  busy = false
+  /** Set once the topic is deleted: every further call fails with it. */
+  ended: VarveError | undefined
+  readonly structure: SerialQueue = new SerialQueue()
+  readonly #growth = new Set<() => void>()
+
+  constructor(fileSystem: FileSystem, identity: LogIdentity, config: ResolvedTopicConfig, start: LogStart) {
+    this.fileSystem = fileSystem
+    this.id = identity.id
+    this.topic = identity.topic
+    this.partition = identity.partition
+    this.directory = identity.directory
+    this.config = config
+    this.view = new LogView(start.segments, 0)
+    this.tail = start.tail
+    this.logStart = start.logStart
+    this.localStart = start.localStart
+    this.highWatermark = start.logEnd
+    this.logEnd = start.logEnd
+    this.durable = start.durable
+  }
+
+  get active(): Segment {
+    return this.view.active
+  }
+
+  /** `read_committed` ends here. */
+  get lastStable(): number {
+    return this.highWatermark
+  }
+
+  get floor(): Floor {
+    return { logId: this.id, applyFrom: this.localStart, localStart: this.localStart, logStart: this.logStart }
+  }
+
+  /** Bytes in the segments that no journal entry and no sync covers. */
+  get hasUnsynced(): boolean {
+    return this.durable.nextOffset < this.active.nextOffset
+  }
+
+  /** The one place where the set of segments changes. */
+  publish(segments: readonly Segment[]): void {
+    this.view = new LogView(segments, this.view.generation + 1)
+  }
+
+  /** Everything below has the durability that it asked for: show it to readers. */
+  raiseHighWatermark(offset: number): void {
+    if (offset <= this.highWatermark) return
+    this.highWatermark = offset
+    this.wakeReaders()
+  }
+
+  /** Calls back once when the readable end moves or the log ends. */
+  onGrowth(run: () => void): () => void {
+    this.#growth.add(run)
+    return () => this.#growth.delete(run)
+  }
+
+  wakeReaders(): void {
+    const waiting = [...this.#growth]
+    this.#growth.clear()
+    for (const run of waiting) run()
+  }
+
+  /** Ends the log for everybody, with this error. */
+  end(error: VarveError): void {
+    this.ended ??= error
+    this.wakeReaders()
+  }
+
+  outOfRange(offset: number): VarveError<'OFFSET_OUT_OF_RANGE'> {
+    const { topic, partition, logStart, highWatermark } = this
+    return new VarveError(
+      'OFFSET_OUT_OF_RANGE',
+      `Offset ${offset} of ${topic}/${partition} is not there: the log holds ${logStart} up to, but not including, ${highWatermark}.`,
+      { topic, partition, offset, logStart, logEnd: highWatermark },
+    )
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * Opening all logs of a store: from the record of a clean close, or by recovery.
+ *
+ * Owns     the order of recovery, per log (J8): drop leftovers, segments below the floor, replay, judge what stands in
+ *          the data files (`recover.ts`), sync files and names.
+ * Holds    A clean close needs no data file to be read. A log directory that somebody else appended to since is
+ *          refused untouched (K2); one from which something vanished is recovered and the loss reported.
+ * Crash    nothing here changes what the next recovery finds, but for names that were to go anyway.
+ */
+import { VarveError } from '../base/errors.ts'
+import type { JournalImage } from '../journal/replay.ts'
+import { fileListHash } from '../metadata/close-record.ts'
+import type { ClosedLog, ClosedSegment, CloseRecord } from '../metadata/close-record.ts'
+import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
+import {
+  joinPath,
+  LEADER_EPOCH_CHECKPOINT,
+  parentPath,
+  PARTITION_METADATA,
+  SEGMENT_FILE_KINDS,
+  segmentFile,
+  segmentFileName,
+} from '../segment/segment-files.ts'
+import { Segment } from '../segment/segment.ts'
+import type { SegmentFacts } from '../segment/segment.ts'
+import { decideStray, strayInput, surveySegments } from '../segment/strays.ts'
+import type { SegmentSurvey } from '../segment/strays.ts'
+import { tailOf } from './cut-back.ts'
+import { syncSegments } from './flush.ts'
+import { PartitionLog } from './log.ts'
+import type { LogIdentity } from './log.ts'
+import { LogFiles, recoverLog } from './recover.ts'
+import type { Frontier, RecoverHost } from './recover.ts'
+import { replayPieces } from './replay-log.ts'
+
+export interface LogToOpen {
+  readonly identity: LogIdentity
+  readonly config: ResolvedTopicConfig
+}
+
+export interface OpenLogsHost extends RecoverHost {
+  countReplayed(records: number): void
+}
+
+/** Opens a log as the close record has it; undefined when its data files are not what they were. */
+export function openClosedLog(host: OpenLogsHost, { identity, config }: LogToOpen, closed: ClosedLog): PartitionLog | undefined {
+  const survey = surveyLog(host, identity)
+  if (dataFilesHash(host, identity, survey) !== closed.filesHash) {
+    refuseForeign(host, identity, survey, closed)
+    return undefined
+  }
+  const segments = closed.segments.map((segment, i) => closedSegment(host, identity, config, segment, i === closed.segments.length - 1))
+  const active = segments.at(-1)!
+  return new PartitionLog(host.fileSystem, identity, config, {
+    segments,
+    tail: tailOf({ active }),
+    logStart: closed.logStart,
+    localStart: closed.localStart,
+    logEnd: closed.logEnd,
+    durable: { logId: identity.id, segmentBase: active.baseOffset, position: active.sizeBytes, nextOffset: closed.logEnd },
+  })
+}
+
+/** The frontier of a log that was closed in order. */
+export function closedFrontier(closed: ClosedLog): Frontier {
+  const last = closed.segments.at(-1)!
+  const end = { logId: closed.logId, segmentBase: last.baseOffset, position: last.sizeBytes, nextOffset: closed.logEnd }
+  return { end, logStart: closed.logStart, localStart: closed.localStart }
+}
+
+/** The frontier of a log as the journal tells it; a log that no entry names is empty. */
+export function journalFrontier(image: JournalImage | undefined, logId: number): Frontier {
+  const floor = image?.floors.get(logId)
+  const end = image?.ends.get(logId) ?? { logId, segmentBase: 0, position: 0, nextOffset: 0 }
+  return { end, logStart: floor?.logStart ?? 0, localStart: floor?.localStart ?? 0 }
+}
+
+/** Recovers one log; what it holds is durable when this resolves. */
+export async function recover(
+  host: OpenLogsHost,
+  { identity, config }: LogToOpen,
+  image: JournalImage | undefined,
+  frontier: Frontier,
+): Promise<PartitionLog> {
+  const isNew = makeDirectory(host, identity)
+  const files = new LogFiles(host.pool, identity.directory)
+  dropBelow(host, identity, surveyLog(host, identity), frontier.localStart)
+  const applyFrom = image?.floors.get(identity.id)?.applyFrom ?? 0
+  const pieces = (image?.pieces ?? []).filter((piece) => piece.logId === identity.id && piece.firstOffset >= applyFrom)
+  const touched = replayPieces(identity, files, pieces)
+  const bases = dataBases(surveyLog(host, identity))
+  const log = await recoverLog(host, identity, config, files, bases, frontier)
+  for (const segment of log.view.segments) {
+    if (!touched.has(segment.baseOffset)) continue
+    segment.markUnsynced(0)
+    files.of(segment.baseOffset).unpin()
+  }
+  dropStale(host, log)
+  await syncSegments(log)
+  await host.fileSystem.syncDirectory(identity.directory)
+  if (isNew) await host.fileSystem.syncDirectory(parentPath(identity.directory))
+  host.countReplayed(pieces.reduce((records, piece) => records + piece.nextOffset - piece.firstOffset, 0))
+  return log
+}
+
+/** All logs, in the order given. */
+export async function openLogs(
+  host: OpenLogsHost,
+  logs: readonly LogToOpen[],
+  closed: CloseRecord | undefined,
+  image: JournalImage | undefined,
+): Promise<PartitionLog[]> {
+  const byId = new Map(closed?.logs.map((log) => [log.logId, log]))
+  const opened: PartitionLog[] = []
+  for (const log of logs) {
+    const { id } = log.identity
+    const record = byId.get(id)
+    const clean = record === undefined ? undefined : openClosedLog(host, log, record)
+    if (clean !== undefined) opened.push(clean)
+    else if (record !== undefined) opened.push(await recover(host, log, undefined, closedFrontier(record)))
+    else opened.push(await recover(host, log, image, journalFrontier(image, id)))
+  }
+  return opened
+}
+
+/** XXH64 over names and lengths of the data files. */
+export function dataFilesHash(host: Pick<RecoverHost, 'fileSystem'>, identity: LogIdentity, survey: SegmentSurvey): bigint {
+  const files = dataBases(survey).map((base) => ({
+    name: segmentFileName(base, 'log'),
+    size: host.fileSystem.statSync(segmentFile(identity.directory, base, 'log'))?.size ?? -1,
+  }))
+  return fileListHash(files)
+}
+
+/** Sorts the names in a log's directory; what is only left over is removed, what is foreign is told. */
+export function surveyLog(host: Pick<RecoverHost, 'fileSystem' | 'warn'>, identity: LogIdentity): SegmentSurvey {
+  const { fileSystem } = host
+  const entries = fileSystem.statSync(identity.directory) === undefined ? [] : fileSystem.listSync(identity.directory)
+  const survey = surveySegments(entries.map((entry) => entry.name))
+  for (const name of survey.leftovers) fileSystem.unlinkSync(joinPath(identity.directory, name))
+  for (const name of survey.others) {
+    if (name === LEADER_EPOCH_CHECKPOINT || name === PARTITION_METADATA) continue
+    host.warn(`${joinPath(identity.directory, name)} is not one of ours: it was left alone.`)
+  }
+  return survey
+}
+
+function dataBases(survey: SegmentSurvey): number[] {
+  const withData = survey.bases.filter((base) => base.files.some((file) => file.kind === 'log' && file.state === 'final'))
+  return withData.map((base) => base.baseOffset)
+}
+
+function makeDirectory(host: OpenLogsHost, identity: LogIdentity): boolean {
+  if (host.fileSystem.statSync(identity.directory) !== undefined) return false
+  host.fileSystem.makeDirectorySync(identity.directory)
+  return true
+}
+
+/** Removes segments wholly below the local start, and files that no data file goes with. */
+function dropBelow(host: OpenLogsHost, identity: LogIdentity, survey: SegmentSurvey, localStart: number): void {
+  const bases = dataBases(survey)
+  for (const [i, base] of bases.entries()) {
+    const next = bases[i + 1]
+    if (next === undefined || next > localStart) break
+    for (const kind of SEGMENT_FILE_KINDS) unlink(host, segmentFile(identity.directory, base, kind))
+  }
+  for (const base of survey.bases) {
+    const action = decideStray(strayInput(base, false, false))
+    if (action !== 'drop-copies' && action !== 'drop-orphans') continue
+    for (const file of base.files) {
+      if (action === 'drop-orphans' || file.state !== 'final') unlink(host, joinPath(identity.directory, file.name))
+    }
+  }
+}
+
+/** The active segment has no sidecar and no index files: they would be of a shorter one. */
+function dropStale(host: OpenLogsHost, log: PartitionLog): void {
+  for (const kind of ['varve', 'index', 'timeindex'] as const) {
+    unlink(host, segmentFile(log.directory, log.active.baseOffset, kind))
+  }
+}
+
+function unlink(host: OpenLogsHost, path: string): void {
+  if (host.fileSystem.statSync(path) !== undefined) host.fileSystem.unlinkSync(path)
+}
+
+function closedSegment(
+  host: OpenLogsHost,
+  identity: LogIdentity,
+  config: ResolvedTopicConfig,
+  closed: ClosedSegment,
+  isLast: boolean,
+): Segment {
+  const facts: SegmentFacts = {
+    baseOffset: closed.baseOffset,
+    nextOffset: closed.nextOffset,
+    sizeBytes: closed.sizeBytes,
+    firstTimestamp: closed.firstTimestamp,
+    maxTimestamp: closed.maxTimestamp,
+    maxTimestampOffset: closed.maxTimestampOffset,
+    epochs: [...closed.epochs],
+    startedMs: closed.startedAt ?? undefined,
+    sealedAt: closed.sealedAt,
+    cleanedUpTo: closed.cleanedUpTo,
+  }
+  const phase = isLast ? 'active' : closed.sealedAt === null ? 'sealing' : 'sealed'
+  const segment = Segment.at(host.pool, identity.directory, facts, phase, config.indexIntervalBytes)
+  if (closed.offsetIndex !== null && closed.timeIndex !== null) {
+    segment.closedIndexes = { offset: closed.offsetIndex, time: closed.timeIndex }
+  }
+  return segment
+}
+
+/** A data file that is new or longer was written by somebody else. */
+function refuseForeign(host: OpenLogsHost, identity: LogIdentity, survey: SegmentSurvey, closed: ClosedLog): void {
+  const sizes = new Map(closed.segments.map((segment) => [segment.baseOffset, segment.sizeBytes]))
+  for (const base of dataBases(survey)) {
+    const path = segmentFile(identity.directory, base, 'log')
+    const size = host.fileSystem.statSync(path)?.size ?? 0
+    if (size <= (sizes.get(base) ?? -1)) continue
+    throw new VarveError(
+      'INVALID_OPTION',
+      `${path} was written by somebody else since the store was closed (a broker?). Nothing was touched. ` +
+        'Open it with the program that wrote it, or bring back the directory as it was closed.',
+      { option: 'adopt' },
+    )
+  }
+}

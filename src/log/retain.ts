@@ -1,0 +1,73 @@
+/**
+ * Retention: what a log no longer keeps, by start offset, size and age.
+ *
+ * Owns     the decision, and its execution segment by segment from the front.
+ * Holds    D15: nothing goes that nobody asked to delete. E8: nothing goes by age without trusted time. The active
+ *          segment never goes. J8: the new floor is durable before a file is touched.
+ * Shared   one at a time per log, beside appends and reads.
+ */
+import type { Clock } from '../base/clock.ts'
+import type { Segment } from '../segment/segment.ts'
+import type { Committer } from './commit.ts'
+import type { PartitionLog } from './log.ts'
+import { retireSegments } from './retire.ts'
+
+export interface RetainHost {
+  readonly clock: Clock
+  readonly committer: Committer
+  /** Store time, when it may be trusted. */
+  readonly trustedNow: number | undefined
+  forgetIndexes(segment: Segment): void
+}
+
+/** Removes what is due now. */
+export async function retain(host: RetainHost, log: PartitionLog): Promise<void> {
+  const gone = expiredSegments(log, host.trustedNow)
+  if (gone.length === 0) return
+  const start = gone.at(-1)!.nextOffset
+  await raiseStart(host, log, Math.max(log.logStart, start))
+}
+
+/** Raises the log start, durably, and removes the segments below. */
+export async function raiseStart(host: RetainHost, log: PartitionLog, logStart: number): Promise<void> {
+  if (logStart > log.logStart) log.logStart = logStart
+  const gone = segmentsBelow(log, log.logStart)
+  log.localStart = gone.length === 0 ? log.localStart : gone.at(-1)!.nextOffset
+  await host.committer.appendNames([], [log.floor])
+  if (gone.length > 0) retireSegments(host.clock, log, gone, (segment) => host.forgetIndexes(segment))
+  log.wakeReaders()
+}
+
+/** Sealed segments from the front that lie wholly below `offset`. */
+function segmentsBelow(log: PartitionLog, offset: number): Segment[] {
+  const gone: Segment[] = []
+  for (const segment of log.view.segments) {
+    if (segment.phase !== 'sealed' || segment.nextOffset > offset) break
+    gone.push(segment)
+  }
+  return gone
+}
+
+/** Sealed segments from the front that size or age tell to remove. */
+export function expiredSegments(log: PartitionLog, trustedNow: number | undefined): Segment[] {
+  const { config } = log
+  const gone: Segment[] = []
+  if (config.cleanupPolicy === 'compact') return gone
+  let bytes = 0
+  for (const segment of log.view.segments) bytes += segment.sizeBytes
+  for (const segment of log.view.segments) {
+    if (segment.phase !== 'sealed') break
+    const tooMuch = config.retentionBytes !== -1 && bytes - segment.sizeBytes >= config.retentionBytes
+    if (!tooMuch && !isTooOld(log, segment, trustedNow)) break
+    bytes -= segment.sizeBytes
+    gone.push(segment)
+  }
+  return gone
+}
+
+function isTooOld(log: PartitionLog, segment: Segment, trustedNow: number | undefined): boolean {
+  const { retentionMs, retentionTime } = log.config
+  if (retentionMs === -1 || trustedNow === undefined) return false
+  const since = retentionTime === 'append' ? segment.facts.sealedAt : segment.facts.maxTimestamp
+  return since !== null && since >= 0 && trustedNow - since > retentionMs
+}

@@ -1,0 +1,52 @@
+/**
+ * Removing segments from a log: out of the view at once, off the disk when nobody reads them and the delay is over.
+ *
+ * Holds    J8: a floor is durable before the first rename. `.deleted` files are dropped at the next open, wherever the
+ *          crash came. Readers in the middle of a segment finish on it: its descriptor stays.
+ * Shared   run by whoever changes the structure, inside `log.structure`.
+ */
+import type { Clock } from '../base/clock.ts'
+import { errnoOf } from '../base/errors.ts'
+import type { Segment } from '../segment/segment.ts'
+import { SEGMENT_FILE_KINDS, segmentFile } from '../segment/segment-files.ts'
+import type { PartitionLog } from './log.ts'
+
+/** Publishes the log without `gone`, renames their files and sees to it that they vanish. */
+export function retireSegments(clock: Clock, log: PartitionLog, gone: readonly Segment[], dropped: (segment: Segment) => void): void {
+  log.publish(log.view.segments.filter((segment) => !gone.includes(segment)))
+  for (const segment of gone) {
+    segment.phase = 'retired'
+    dropped(segment)
+    const paths = markDeleted(log, segment)
+    const vanish = (): void => {
+      segment.whenUnread(() => {
+        segment.unpin()
+        segment.data.closeSync()
+        for (const path of paths) unlinkIfThere(log, path)
+      })
+    }
+    if (log.config.fileDeleteDelayMs === 0) vanish()
+    else clock.timer(log.config.fileDeleteDelayMs, vanish)
+  }
+}
+
+function markDeleted(log: PartitionLog, segment: Segment): string[] {
+  const paths: string[] = []
+  for (const kind of SEGMENT_FILE_KINDS) {
+    const path = segmentFile(segment.directory, segment.baseOffset, kind)
+    if (log.fileSystem.statSync(path) === undefined) continue
+    const deleted = segmentFile(segment.directory, segment.baseOffset, kind, 'deleted')
+    log.fileSystem.renameSync(path, deleted)
+    if (kind === 'log') segment.data.renamed(deleted)
+    paths.push(deleted)
+  }
+  return paths
+}
+
+function unlinkIfThere(log: PartitionLog, path: string): void {
+  try {
+    log.fileSystem.unlinkSync(path)
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * Runs: contiguous batches of one log with their place in one segment. What the journal calls a piece.
+ *
+ * Owns     placing what was formed, and writing a run into its segment.
+ * Holds    Runs are placed in offset order and written in that order; bytes stand in the segment before memory says
+ *          so. A run that begins at position 0 creates its segment.
+ * @hot
+ */
+import { invariant } from '../base/invariant.ts'
+import type { FilePool } from '../base/file-pool.ts'
+import { emptyFacts, Segment } from '../segment/segment.ts'
+import type { FormBuffer, Forming } from './forming.ts'
+import type { PartitionLog } from './log.ts'
+
+export interface Run {
+  readonly log: PartitionLog
+  readonly buffer: FormBuffer
+  readonly fromBatch: number
+  toBatch: number
+  readonly logId: number
+  readonly segmentBase: number
+  readonly position: number
+  readonly firstOffset: number
+  nextOffset: number
+  readonly bytes: Uint8Array
+  readonly start: number
+  end: number
+}
+
+/** Gives every batch of `forming` its place. */
+export function placeRuns(log: PartitionLog, forming: Forming, nowMs: number): Run[] {
+  const runs: Run[] = []
+  for (const buffer of forming.buffers) {
+    let run: Run | undefined
+    for (let i = 0; i < buffer.batches.length; i++) {
+      const batch = buffer.batches[i]!
+      const size = batch.end - batch.start
+      if (log.tail.mustRoll(size, batch.lastOffset, nowMs, log.config)) {
+        log.tail.roll(batch.baseOffset)
+        run = undefined
+      }
+      const position = log.tail.place(size, nowMs, log.config)
+      if (run === undefined) {
+        run = newRun(log, buffer, i, position)
+        runs.push(run)
+      }
+      run.toBatch = i + 1
+      run.end = batch.end
+      run.nextOffset = batch.lastOffset + 1
+    }
+  }
+  return runs
+}
+
+function newRun(log: PartitionLog, buffer: FormBuffer, index: number, position: number): Run {
+  const batch = buffer.batches[index]!
+  return {
+    log,
+    buffer,
+    fromBatch: index,
+    toBatch: index,
+    logId: log.id,
+    segmentBase: log.tail.segmentBase,
+    position,
+    firstOffset: batch.baseOffset,
+    nextOffset: batch.baseOffset,
+    bytes: buffer.slab.bytes,
+    start: batch.start,
+    end: batch.start,
+  }
+}
+
+/** Where a run goes: the active segment, or a new one that it creates. */
+export interface RunTarget {
+  readonly pool: FilePool
+  readonly epoch: number
+  /** The former active segment is full. */
+  rolled(log: PartitionLog, full: Segment): void
+}
+
+/** The segment of a run; a new one is created and published. */
+export function openTarget(run: Run, target: RunTarget, nowMs: number): Segment {
+  const { log } = run
+  if (run.segmentBase !== log.active.baseOffset) rollTo(log, run.segmentBase, target)
+  const segment = log.active
+  invariant(run.position === segment.sizeBytes, 'a run to begin where its segment ends')
+  segment.facts.startedMs ??= nowMs
+  return segment
+}
+
+/** Creates the next active segment. */
+export function rollTo(log: PartitionLog, baseOffset: number, target: RunTarget): void {
+  const full = log.active
+  const segment = Segment.create(target.pool, log.directory, emptyFacts(baseOffset), log.config.indexIntervalBytes)
+  if (full.sizeBytes === 0) {
+    log.publish([...log.view.segments.slice(0, -1), segment])
+  } else {
+    full.phase = 'sealing'
+    log.publish([...log.view.segments, segment])
+  }
+  target.rolled(log, full)
+}
+
+/** Takes the batches of a run, whose bytes are written, into bounds and indexes. */
+export function noteRun(run: Run, segment: Segment, epoch: number): void {
+  for (let i = run.fromBatch; i < run.toBatch; i++) {
+    const batch = run.buffer.batches[i]!
+    segment.noteBatch(batch.baseOffset, batch.lastOffset, batch.maxTimestamp, batch.end - batch.start, epoch)
+  }
+}
+
+/** Writes a run into its segment and takes it into bounds and indexes. */
+export function writeRunSync(run: Run, target: RunTarget, nowMs: number): void {
+  const segment = openTarget(run, target, nowMs)
+  segment.writeSync(run.bytes.subarray(run.start, run.end))
+  noteRun(run, segment, target.epoch)
+}

@@ -1,0 +1,259 @@
+/**
+ * Walking the batches of a log from an offset on: large blocks read ahead, every batch verified before it is shown.
+ *
+ * Owns     two blocks of memory while it reads: one is walked, the next is on its way.
+ *
+ *            slab   |<- headroom ->|<------------- block ------------->|
+ *                          |<-rest>|   the cut batch of the block before, moved in front of its other part
+ *
+ * Holds    Nothing at or above the limit that the caller gives is shown. Offsets rise without a gap inside a segment
+ *          that was never cleaned; a batch that breaks this is damage, for no checksum covers its base offset.
+ *          A segment is retained only while bytes of it are being read.
+ * Shared   one user; `next` is synchronous, `fill` is not. What a batch shows is valid until the next call, or for as
+ *          long as it is held when the walk is `lasting`.
+ * @hot
+ */
+import { allocate, lastingSlab, release } from '../base/arena.ts'
+import type { Slab } from '../base/arena.ts'
+import type { Clock } from '../base/clock.ts'
+import { fileError } from '../base/errors.ts'
+import { BatchScan } from '../segment/batch-scan.ts'
+import type { Segment } from '../segment/segment.ts'
+import { damagedSegment } from './damage.ts'
+import type { PartitionLog } from './log.ts'
+
+const HEADROOM = 64 * 1024
+const SMALLEST_BLOCK = 64 * 1024
+
+/** Bytes of a segment in memory: the file's `position` and what follows lie at `start` and behind. */
+interface Block {
+  readonly segment: Segment
+  readonly slab: Slab
+  start: number
+  position: number
+  readonly end: number
+  /** Size of the segment when it was read. */
+  readonly fileEnd: number
+}
+
+/** What the walk needs of the store. */
+export interface ScanHost {
+  readonly clock: Clock
+  /** Loads the indexes of a sealed segment. */
+  loadIndexes(log: PartitionLog, segment: Segment): void
+  /** Counts bytes that were read. */
+  countRead(bytes: number): void
+}
+
+export class LogScan {
+  /** The batch that `next` found. */
+  readonly batch: BatchScan = new BatchScan()
+  readonly #host: ScanHost
+  readonly #log: PartitionLog
+  readonly #blockBytes: number
+  readonly #lasting: boolean
+  /** The offset that is wanted next. */
+  #offset: number
+  /** The base offset that the next batch must have, and the last offset; -1: not known. */
+  #expectedBase = -1
+  #expectedLast = -1
+  #block: Block | undefined
+  #ahead: Promise<Block | undefined> | undefined
+  #closed = false
+
+  constructor(host: ScanHost, log: PartitionLog, from: number, blockBytes: number, lasting: boolean) {
+    this.#host = host
+    this.#log = log
+    this.#offset = from
+    this.#blockBytes = Math.max(SMALLEST_BLOCK, blockBytes)
+    this.#lasting = lasting
+  }
+
+  /** The offset behind the last batch, or where the walk starts. */
+  get offset(): number {
+    return this.#offset
+  }
+
+  /** The bytes that the batch's positions refer to. */
+  get bytes(): Uint8Array {
+    return this.#block!.slab.bytes
+  }
+
+  get view(): DataView {
+    return this.#block!.slab.view
+  }
+
+  /** The segment and the place in its file of the current batch, for error reports. */
+  get segment(): Segment {
+    return this.#block!.segment
+  }
+
+  get filePosition(): number {
+    return this.batch.filePosition(this.batch.position)
+  }
+
+  /** Walks on to the next batch below `limit` in memory; false: `fill` first, or the limit is reached. */
+  next(limit: number): boolean {
+    const block = this.#block
+    if (block === undefined || this.#offset >= limit) return false
+    const { batch } = this
+    while (batch.next()) {
+      this.#checkPlace(block)
+      if (batch.lastOffset < this.#offset) continue
+      if (batch.baseOffset >= limit) {
+        this.#rewind(block)
+        return false
+      }
+      this.#offset = batch.lastOffset + 1
+      return true
+    }
+    return false
+  }
+
+  /** Gets the bytes behind what is in memory; false when there are none below `limit`. */
+  async fill(limit: number): Promise<boolean> {
+    if (this.#offset >= limit || this.#closed) return false
+    const block = this.#block
+    if (block === undefined) return this.#start()
+    const { batch } = this
+    if (batch.endPosition === -1) return false
+    if (batch.end !== 'window-end' && batch.end !== 'clean-end') this.#damage(batch.end)
+    const position = batch.filePosition(batch.endPosition)
+    if (position < block.segment.sizeBytes) return this.#continue(block, block.end - batch.endPosition, position)
+    this.#drop()
+    return this.#start()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#drop()
+  }
+
+  #checkPlace(block: Block): void {
+    const { batch } = this
+    const wrongBase = this.#expectedBase !== -1 && batch.baseOffset !== this.#expectedBase
+    if (wrongBase || (this.#expectedLast !== -1 && batch.lastOffset !== this.#expectedLast)) {
+      this.#damage(`a batch with offsets ${batch.baseOffset} to ${batch.lastOffset} in the wrong place`)
+    }
+    this.#expectedLast = -1
+    this.#expectedBase = isContiguous(block.segment) ? batch.lastOffset + 1 : -1
+  }
+
+  /** The batch is beyond the limit: it comes again. */
+  #rewind(block: Block): void {
+    const { batch } = this
+    this.#expectedBase = -1
+    batch.open(block.slab.bytes, block.slab.view, batch.position, block.end, scanOptions(block))
+  }
+
+  /** Begins in the segment that holds the wanted offset. */
+  async #start(): Promise<boolean> {
+    const { view } = this.#log
+    const segment = view.segments[view.find(this.#offset)]
+    if (segment === undefined || segment.sizeBytes === 0) return false
+    this.#host.loadIndexes(this.#log, segment)
+    const offset = Math.max(this.#offset, segment.baseOffset)
+    const position = segment.floorPosition(offset)
+    this.#expectedBase = position === 0 && isContiguous(segment) ? segment.baseOffset : -1
+    this.#expectedLast = position === 0 ? -1 : segment.floorLastOffset(offset)
+    const block = await this.#read(segment, position, this.#blockBytes)
+    if (block === undefined || this.#closed) return this.#discard(block)
+    this.#use(block)
+    return true
+  }
+
+  async #continue(block: Block, rest: number, position: number): Promise<boolean> {
+    const next = await (this.#ahead ?? this.#read(block.segment, position + rest, this.#blockBytes))
+    this.#ahead = undefined
+    if (this.#closed) return this.#discard(next)
+    const { needed } = this.batch
+    if (next === undefined || rest > HEADROOM || needed > rest + (next.end - next.start)) {
+      this.#discard(next)
+      return this.#again(block, position, Math.max(this.#blockBytes, needed))
+    }
+    next.slab.bytes.set(block.slab.bytes.subarray(block.end - rest, block.end), next.start - rest)
+    next.start -= rest
+    next.position -= rest
+    this.#block = undefined
+    giveBack(block)
+    this.#use(next)
+    return true
+  }
+
+  /** A batch larger than a block: reads from its beginning. */
+  async #again(block: Block, position: number, bytes: number): Promise<boolean> {
+    const { segment } = block
+    this.#drop()
+    const whole = await this.#read(segment, position, bytes)
+    if (whole === undefined) return this.#closed ? false : this.#start()
+    if (this.#closed) return this.#discard(whole)
+    this.#use(whole)
+    return true
+  }
+
+  #use(block: Block): void {
+    this.#block = block
+    this.batch.open(block.slab.bytes, block.slab.view, block.start, block.end, scanOptions(block))
+    const behind = block.position + (block.end - block.start)
+    if (behind >= block.segment.sizeBytes || block.segment.phase === 'active') return
+    this.#ahead = this.#read(block.segment, behind, this.#blockBytes)
+    this.#ahead.catch(() => undefined)
+  }
+
+  /** Reads what lies at `position`; undefined when the segment left the view meanwhile. */
+  async #read(segment: Segment, position: number, bytes: number): Promise<Block | undefined> {
+    if (segment.phase === 'retired') return undefined
+    const fileEnd = segment.sizeBytes
+    const length = Math.min(bytes, fileEnd - position)
+    const slab = this.#lasting ? lastingSlab(HEADROOM + length) : allocate(HEADROOM + length)
+    segment.retain(this.#host.clock.monotonicMs())
+    try {
+      const got = await segment.data.during((file) => file.read(slab.bytes.subarray(HEADROOM, HEADROOM + length), position))
+      if (got < length) throw damagedSegment(this.#log, segment, position + got, 'the file ends too early', this.#offset)
+    } catch (error) {
+      release(slab)
+      throw fileError(error, segment.data.path, 'Reading a segment')
+    } finally {
+      segment.release()
+    }
+    this.#host.countRead(length)
+    return { segment, slab, start: HEADROOM, position, end: HEADROOM + length, fileEnd }
+  }
+
+  #damage(what: string): never {
+    const { segment } = this.#block!
+    const { batch } = this
+    const at = batch.filePosition(batch.endPosition === -1 ? batch.position : batch.endPosition)
+    this.close()
+    throw damagedSegment(this.#log, segment, at, what, this.#offset)
+  }
+
+  #discard(block: Block | undefined): false {
+    if (block !== undefined) giveBack(block)
+    return false
+  }
+
+  #drop(): void {
+    if (this.#block !== undefined) giveBack(this.#block)
+    this.#block = undefined
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    ahead?.then(
+      (block) => this.#discard(block),
+      () => undefined,
+    )
+  }
+}
+
+function scanOptions(block: Block): { minOffset: number; verify: boolean; fileBase: number; fileEnd: number } {
+  return { minOffset: 0, verify: true, fileBase: block.position - block.start, fileEnd: block.fileEnd }
+}
+
+/** A segment that nothing was ever taken out of has every offset of its range. */
+function isContiguous(segment: Segment): boolean {
+  return segment.facts.cleanedUpTo === null
+}
+
+function giveBack(block: Block): void {
+  release(block.slab)
+}

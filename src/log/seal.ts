@@ -1,0 +1,83 @@
+/**
+ * Sealing a full segment, in the background: indexes, sidecar, names, all durable.
+ *
+ * Owns     the step from `sealing` to `sealed`.
+ *
+ *   1  write and sync the index files            (die here: they are rebuilt)
+ *   2  sync the data file                        (die here: recovery scans it)
+ *   3  write and sync the sidecar as `.tmp`      (die here: the `.tmp` is removed, recovery seals again)
+ *   4  rename it, sync the directory             (from here on the segment is believed without reading it)
+ *
+ * Holds    E7. The block hashes come from the bytes of the data file, read back. A failed sync ends all writing; a full
+ *          disk only delays the seal.
+ * Shared   one at a time per log, beside appends and reads.
+ */
+import type { FileSystem } from '../base/file-system.ts'
+import { walkFile } from '../segment/file-walk.ts'
+import type { Segment } from '../segment/segment.ts'
+import { segmentFile } from '../segment/segment-files.ts'
+import type { SegmentFileKind } from '../segment/segment-files.ts'
+import { SidecarBuilder } from '../segment/sidecar-builder.ts'
+import { damagedSegment } from './damage.ts'
+import type { PartitionLog } from './log.ts'
+
+/** Seals a segment that is written to the end. `sealedAt` is store time. */
+export async function sealSegment(log: PartitionLog, segment: Segment, sealedAt: number): Promise<void> {
+  const { fileSystem } = log
+  const { facts } = segment
+  segment.times!.append(facts.maxTimestamp, Math.max(0, facts.maxTimestampOffset - facts.baseOffset))
+  const offsetIndex = segment.offsets!.encode()
+  const timeIndex = segment.times!.encode()
+  await writeSynced(fileSystem, pathOf(segment, 'index'), offsetIndex)
+  await writeSynced(fileSystem, pathOf(segment, 'timeindex'), timeIndex)
+  await segment.sync()
+  const builder = await describe(log, segment)
+  const sidecar = builder.finish({
+    nextOffset: facts.nextOffset,
+    sealedAt,
+    cleanedUpTo: facts.cleanedUpTo,
+    startedAt: facts.startedMs ?? -1,
+    offsetIndex,
+    timeIndex,
+    transactionIndex: new Uint8Array(0),
+  })
+  const temporary = segmentFile(segment.directory, segment.baseOffset, 'varve', 'tmp')
+  await writeSynced(fileSystem, temporary, sidecar)
+  fileSystem.renameSync(temporary, pathOf(segment, 'varve'))
+  await fileSystem.syncDirectory(segment.directory)
+  segment.namesSynced = true
+  facts.sealedAt = sealedAt
+  if (segment.phase === 'sealing') segment.phase = 'sealed'
+}
+
+/** Reads the data file back, verifying every batch, and gathers what the sidecar says of it. */
+async function describe(log: PartitionLog, segment: Segment): Promise<SidecarBuilder> {
+  const builder = new SidecarBuilder(segment.baseOffset)
+  const walk = { from: 0, to: segment.sizeBytes, minOffset: segment.baseOffset, verify: true }
+  const end = await segment.data.during((file) =>
+    walkFile(file, walk, (batch, position, slab) => {
+      const { baseOffset, lastOffset, maxTimestamp, size, count, leaderEpoch } = batch
+      builder.addBatch(baseOffset, lastOffset, maxTimestamp, position, size, count, leaderEpoch)
+      builder.addBytes(slab.bytes.subarray(batch.position, batch.position + size))
+      return true
+    }),
+  )
+  if (end.end !== 'clean-end') throw damagedSegment(log, segment, end.position, end.end, segment.baseOffset)
+  return builder
+}
+
+function pathOf(segment: Segment, kind: SegmentFileKind): string {
+  return segmentFile(segment.directory, segment.baseOffset, kind)
+}
+
+/** Writes a file anew and syncs it; one that an interrupted seal left is replaced. */
+export async function writeSynced(fileSystem: FileSystem, path: string, bytes: Uint8Array): Promise<void> {
+  if (fileSystem.statSync(path) !== undefined) fileSystem.unlinkSync(path)
+  const file = fileSystem.openSync(path, 'create')
+  try {
+    file.writeSync(bytes, 0)
+    await file.syncData()
+  } finally {
+    file.closeSync()
+  }
+}

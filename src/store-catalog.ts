@@ -1,0 +1,72 @@
+/**
+ * Topics as the catalog has them: their logs, and what a change of them takes on disk.
+ *
+ * Owns     the order of creating and deleting (J12): the catalog is durable before an entry names a log and before the
+ *          first unlink; a deletion is `deleting`, then files, then `deleted`; ids are never given again.
+ */
+import type { FileSystem } from './base/file-system.ts'
+import { encodePartitionMetadata } from './metadata/kafka-files.ts'
+import { replaceFileUnsynced } from './metadata/replace-file.ts'
+import { withTopic, writeCatalog } from './metadata/catalog.ts'
+import type { Catalog, CatalogTopic } from './metadata/catalog.ts'
+import { resolveTopicConfig } from './metadata/topic-config.ts'
+import type { NamedTopicConfig, ResolvedTopicConfig } from './metadata/topic-config.ts'
+import { joinPath, parentPath, PARTITION_METADATA, partitionPath } from './segment/segment-files.ts'
+import type { StorePaths } from './segment/segment-files.ts'
+import type { LogToOpen } from './log/open-logs.ts'
+
+/** The config in force of a topic of the catalog. */
+export function configOf(topic: CatalogTopic): ResolvedTopicConfig {
+  return resolveTopicConfig(topic.config as NamedTopicConfig)
+}
+
+/** The logs of all live topics. */
+export function logsOf(catalog: Catalog, paths: StorePaths): LogToOpen[] {
+  return catalog.topics.filter((topic) => topic.state === 'live').flatMap((topic) => topicLogs(topic, paths, 0))
+}
+
+/** The logs of a topic from a partition on. */
+export function topicLogs(topic: CatalogTopic, paths: StorePaths, fromPartition: number): LogToOpen[] {
+  const config = configOf(topic)
+  return topic.logIds.slice(fromPartition).map((id, i) => {
+    const partition = fromPartition + i
+    const directory = partitionPath(paths, topic.name, partition)
+    return { identity: { id, topic: topic.name, partition, directory }, config }
+  })
+}
+
+/** Makes the directories of new logs, durably, with Kafka's note of the topic's id, which is an export. */
+export async function makeLogDirectories(fileSystem: FileSystem, topic: CatalogTopic, logs: readonly LogToOpen[]): Promise<void> {
+  const note = new TextEncoder().encode(encodePartitionMetadata(topic.topicId))
+  for (const { identity } of logs) {
+    if (fileSystem.statSync(identity.directory) === undefined) fileSystem.makeDirectorySync(identity.directory)
+    replaceFileUnsynced(fileSystem, joinPath(identity.directory, PARTITION_METADATA), note)
+  }
+  await fileSystem.syncDirectory(parentPath(logs[0]!.identity.directory))
+}
+
+/** Removes all files of a topic that is marked `deleting`, then says so. */
+export async function removeTopicFiles(fileSystem: FileSystem, paths: StorePaths, catalog: Catalog, topic: CatalogTopic): Promise<Catalog> {
+  for (const { identity } of topicLogs(topic, paths, 0)) {
+    const { directory } = identity
+    if (fileSystem.statSync(directory) === undefined) continue
+    for (const entry of fileSystem.listSync(directory)) {
+      if (entry.kind === 'file') fileSystem.unlinkSync(joinPath(directory, entry.name))
+    }
+    await fileSystem.syncDirectory(directory)
+    if (fileSystem.listSync(directory).length === 0) fileSystem.removeDirectorySync(directory)
+  }
+  await fileSystem.syncDirectory(paths.log)
+  const after = withTopic(catalog, { ...topic, state: 'deleted' })
+  await writeCatalog(fileSystem, paths.catalog, after)
+  return after
+}
+
+/** Finishes deletions that were interrupted. */
+export async function finishDeletions(fileSystem: FileSystem, paths: StorePaths, catalog: Catalog): Promise<Catalog> {
+  let now = catalog
+  for (const topic of catalog.topics) {
+    if (topic.state === 'deleting') now = await removeTopicFiles(fileSystem, paths, now, topic)
+  }
+  return now
+}

@@ -1,0 +1,226 @@
+/**
+ * The heart of an open, writable store: its logs and what they share.
+ *
+ * Owns     the committer, the journal, the marks, the open files, the index cache; which logs there are.
+ * Holds    What the parts ask of each other goes through here: each part names what it needs as a `…Host`, and this is
+ *          all of them. After the first failed sync nothing is written any more (P7).
+ * Shared   one per open store; `store-open.ts` makes it, `store-close.ts` ends it.
+ */
+import { VarveError } from './base/errors.ts'
+import type { FilePool } from './base/file-pool.ts'
+import type { Clock } from './base/clock.ts'
+import type { Journal, JournalHost } from './journal/journal.ts'
+import type { LogCheckpoint } from './journal/entry-format.ts'
+import { plainBatch } from './log/append.ts'
+import type { AppendHost } from './log/append.ts'
+import { Committer } from './log/commit.ts'
+import type { CommitHost } from './log/commit.ts'
+import { syncSegments } from './log/flush.ts'
+import type { IndexCache } from './log/load-indexes.ts'
+import type { PartitionLog } from './log/log.ts'
+import type { RetainHost } from './log/retain.ts'
+import { retireSegments } from './log/retire.ts'
+import { rollTo } from './log/run.ts'
+import type { ScanHost } from './log/scan.ts'
+import { sealSegment } from './log/seal.ts'
+import type { ResolvedOpenOptions } from './options.ts'
+import type { BatchFacts } from './segment/batch-builder.ts'
+import type { StorePaths } from './segment/segment-files.ts'
+import type { Segment } from './segment/segment.ts'
+import type { WriterMark } from './store-identity.ts'
+import type { StoreMarks } from './store-marks.ts'
+import type { Reserve } from './store-reserve.ts'
+import type { StoreTime } from './store-time.ts'
+
+export interface EngineParts {
+  readonly options: ResolvedOpenOptions
+  readonly paths: StorePaths
+  readonly pool: FilePool
+  readonly indexes: IndexCache
+  readonly time: StoreTime
+  readonly marks: StoreMarks
+  readonly writer: WriterMark
+  readonly reserve: Reserve
+  readonly epoch: number
+}
+
+export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, JournalHost {
+  readonly options: ResolvedOpenOptions
+  readonly paths: StorePaths
+  readonly pool: FilePool
+  readonly indexes: IndexCache
+  readonly time: StoreTime
+  readonly epoch: number
+  readonly clock: Clock
+  readonly plainBatch: BatchFacts
+  readonly directBytes: number
+  readonly groupBytes: number
+  readonly maxQueuedBytes: number
+  readonly counters: { appendedRecords: number; appendedBytes: number; readRecords: number; readBytes: number }
+  /** By log id. */
+  readonly logs: Map<number, PartitionLog>
+  /** Set when no append is taken any more. */
+  refusal: VarveError | undefined
+  readonly #marks: StoreMarks
+  readonly #writer: WriterMark
+  readonly #reserve: Reserve
+  #committer: Committer | undefined
+
+  constructor(parts: EngineParts) {
+    this.options = parts.options
+    this.paths = parts.paths
+    this.pool = parts.pool
+    this.indexes = parts.indexes
+    this.time = parts.time
+    this.epoch = parts.epoch
+    this.clock = parts.options.clock
+    this.plainBatch = plainBatch(parts.epoch)
+    this.directBytes = parts.options.tuning.directGroupBytes
+    this.groupBytes = parts.options.tuning.groupBytes
+    this.maxQueuedBytes = parts.options.maxQueuedBytes
+    this.counters = { appendedRecords: 0, appendedBytes: 0, readRecords: 0, readBytes: 0 }
+    this.logs = new Map()
+    this.#marks = parts.marks
+    this.#writer = parts.writer
+    this.#reserve = parts.reserve
+  }
+
+  /** From here on groups can be written. */
+  start(journal: Journal): void {
+    this.#committer = new Committer(this, journal)
+  }
+
+  get committer(): Committer {
+    return this.#committer!
+  }
+
+  get trustedNow(): number | undefined {
+    return this.time.trustedNow()
+  }
+
+  checkWriter(): void {
+    this.#writer.check()
+  }
+
+  markLogs(logs: readonly PartitionLog[]): void {
+    this.#marks.write(logs)
+  }
+
+  clearMark(logId: number): void {
+    this.#marks.clear(logId)
+  }
+
+  failed(_error: VarveError): void {
+    for (const log of this.logs.values()) log.wakeReaders()
+  }
+
+  diskFull(_error: unknown): void {
+    this.#reserve.release()
+  }
+
+  /** A log is gone: its files are nobody's any more. */
+  dropLog(log: PartitionLog): void {
+    for (const segment of log.view.segments) {
+      segment.phase = 'retired'
+      this.indexes.drop(segment)
+      segment.unpin()
+      segment.whenUnread(() => segment.data.closeSync())
+    }
+    this.logs.delete(log.id)
+    this.clearMark(log.id)
+  }
+
+  closeFiles(): void {
+    this.#marks.closeSync()
+    this.pool.closeAll()
+  }
+
+  refillReserve(): void {
+    this.#reserve.fill()
+  }
+
+  /** Segments that were rolled are sealed in the background. */
+  rolled(log: PartitionLog, full: Segment): void {
+    if (full.phase === 'sealing') this.seal(log, full)
+    else this.#dropEmpty(log, full)
+  }
+
+  seal(log: PartitionLog, segment: Segment): void {
+    void log.structure.run(() => this.#seal(log, segment)).catch(() => undefined)
+  }
+
+  /** Seals the active segment of an idle log; true when there was something to seal. */
+  sealActive(log: PartitionLog): boolean {
+    if (log.active.sizeBytes === 0 || log.forming !== undefined || log.entriesInFlight > 0 || log.busy) return false
+    log.tail.roll(log.logEnd)
+    rollTo(log, log.logEnd, this)
+    this.markLogs([log])
+    return true
+  }
+
+  loadIndexes(log: PartitionLog, segment: Segment): void {
+    this.indexes.load(log, segment)
+  }
+
+  forgetIndexes(segment: Segment): void {
+    this.indexes.drop(segment)
+  }
+
+  countRead(bytes: number): void {
+    this.counters.readBytes += bytes
+  }
+
+  checkpoint(): readonly LogCheckpoint[] {
+    const all: LogCheckpoint[] = []
+    for (const log of this.logs.values()) all.push({ end: log.durable, floor: log.floor })
+    return all
+  }
+
+  async syncLogs(logIds: ReadonlySet<number>): Promise<void> {
+    // What was acknowledged a moment ago reaches the segments in this turn.
+    await new Promise<void>((resolve) => this.clock.soon(resolve))
+    if (this.committer.isFull) throw this.#noRoom()
+    for (const logId of logIds) {
+      const log = this.logs.get(logId)
+      if (log !== undefined) await syncSegments(log)
+    }
+  }
+
+  /** Makes everything written so far durable, and says so in the journal (J11). */
+  async flush(): Promise<void> {
+    const { failure } = this.committer
+    if (failure !== undefined) throw failure
+    try {
+      const synced: PartitionLog[] = []
+      for (const log of this.logs.values()) {
+        if (!log.hasUnsynced) continue
+        await syncSegments(log)
+        synced.push(log)
+      }
+      if (synced.length > 0) await this.committer.appendNames(synced.map((log) => log.durable), [])
+    } catch (error) {
+      throw this.committer.fail(error)
+    }
+  }
+
+  async #seal(log: PartitionLog, segment: Segment): Promise<void> {
+    if (segment.phase !== 'sealing' || this.committer.failure !== undefined || log.ended !== undefined) return
+    try {
+      await sealSegment(log, segment, this.time.stamp())
+      segment.offsets = undefined
+      segment.times = undefined
+    } catch (error) {
+      // Damage and a full disk leave the segment as it is: it is tried again at the next open or pass.
+      if (VarveError.is(error, 'CORRUPT') || (error as { code?: unknown }).code === 'ENOSPC') return
+      this.committer.fail(error)
+    }
+  }
+
+  #dropEmpty(log: PartitionLog, segment: Segment): void {
+    void log.structure.run(() => Promise.resolve(retireSegments(this.clock, log, [segment], () => undefined)))
+  }
+
+  #noRoom(): VarveError {
+    return new VarveError('DISK_FULL', 'The segments have no room for what the journal holds.', { directory: this.paths.log })
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * The marks that followers in other processes read, kept up to date (rule K1).
+ *
+ * Owns     `varve/marks` while the store is open for writing. Format: `metadata/marks-file.ts`.
+ * Holds    A mark moves after the bytes that it shows are in the segment. One write covers all logs of a group that
+ *          lie side by side. Never synced: under another boot id nobody believes it.
+ */
+import type { File, FileSystem } from './base/file-system.ts'
+import type { PartitionLog } from './log/log.ts'
+import { encodeMarksHeader, MarksMirror } from './metadata/marks-file.ts'
+import type { MarksWriter } from './metadata/marks-file.ts'
+
+export class StoreMarks {
+  readonly #file: File
+  readonly #mirror = new MarksMirror()
+
+  private constructor(file: File) {
+    this.#file = file
+  }
+
+  /** Begins the file anew for this writer. */
+  static create(fileSystem: FileSystem, path: string, writer: MarksWriter): StoreMarks {
+    const isThere = fileSystem.statSync(path) !== undefined
+    const file = fileSystem.openSync(path, isThere ? 'write' : 'create')
+    // Order matters: a follower must not see old slots under the new header.
+    file.truncateSync(0)
+    file.writeSync(encodeMarksHeader(writer), 0)
+    return new StoreMarks(file)
+  }
+
+  /** Writes what changed in these logs. */
+  write(logs: readonly PartitionLog[]): void {
+    const mirror = this.#mirror
+    for (const log of logs) {
+      const { active } = log
+      mirror.set(
+        log.id,
+        log.view.generation,
+        log.logStart,
+        log.localStart,
+        log.lastStable,
+        log.highWatermark,
+        active.baseOffset,
+        active.sizeBytes,
+      )
+    }
+    if (!mirror.isDirty) return
+    this.#file.writeSync(mirror.dirtyBytes, mirror.dirtyPosition)
+    mirror.clean()
+  }
+
+  /** A log is gone. */
+  clear(logId: number): void {
+    this.#mirror.clear(logId)
+    this.write([])
+  }
+
+  closeSync(): void {
+    this.#file.closeSync()
+  }
+}

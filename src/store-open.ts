@@ -1,0 +1,253 @@
+/**
+ * Opening a store's directory for writing.
+ *
+ * Owns     the order of the steps:
+ *
+ *   1  is it ours, or empty? lock it                       (nothing is changed before)
+ *   2  identity, writer mark; the epoch rises, durably
+ *   3  deletions that a crash interrupted are finished
+ *   4  logs: from the close record, or by recovery
+ *   5  a new journal chain, durable                        (until here the next open finds what this one found)
+ *   6  the close record and Kafka's mark go, durably       (before the first append)
+ *
+ * Holds    A directory that is not ours stays untouched. What fails on the way is undone as far as it is in memory:
+ *          files closed, lock released.
+ * Crash    after any step the next open does the same again.
+ */
+import { fileError, VarveError } from './base/errors.ts'
+import { FilePool } from './base/file-pool.ts'
+import type { FileSystem, Lock } from './base/file-system.ts'
+import { initHashes } from './base/xxh64.ts'
+import type { RecoveryReport } from './base/api-store.ts'
+import { Journal } from './journal/journal.ts'
+import { readJournal } from './journal/replay.ts'
+import type { JournalImage } from './journal/replay.ts'
+import { openLogs } from './log/open-logs.ts'
+import type { LogToOpen, OpenLogsHost } from './log/open-logs.ts'
+import { IndexCache } from './log/load-indexes.ts'
+import { Quarantine } from './log/quarantine.ts'
+import { EMPTY_CATALOG, readCatalog, writeCatalog } from './metadata/catalog.ts'
+import type { Catalog } from './metadata/catalog.ts'
+import { readCloseRecord } from './metadata/close-record.ts'
+import type { CloseRecord } from './metadata/close-record.ts'
+import type { ResolvedOpenOptions } from './options.ts'
+import { CLEAN_SHUTDOWN, joinPath, parentPath, storePaths } from './segment/segment-files.ts'
+import type { StorePaths } from './segment/segment-files.ts'
+import { finishDeletions, logsOf } from './store-catalog.ts'
+import { checkOurs } from './store-directory.ts'
+import { Engine } from './store-engine.ts'
+import { newIdentity, readIdentity, readWriterPid, WriterMark, writeIdentity } from './store-identity.ts'
+import type { Identity } from './store-identity.ts'
+import { StoreMarks } from './store-marks.ts'
+import { Reserve } from './store-reserve.ts'
+import { StoreTime } from './store-time.ts'
+
+const MAX_OPEN_FILES = 960
+const RESERVE_GROUPS = 2
+const LOCK_RETRY_MS = 20
+
+export interface OpenedStore {
+  readonly engine: Engine
+  readonly catalog: Catalog
+  readonly identity: Identity
+  readonly journal: Journal
+  readonly lock: Lock
+  readonly recovery: RecoveryReport
+}
+
+/** Opens `directory`, recovering it when need be. */
+export async function openForWriting(directory: string, options: ResolvedOpenOptions): Promise<OpenedStore> {
+  await initHashes()
+  const { fileSystem } = options
+  const paths = storePaths(directory)
+  checkOurs(fileSystem, paths, options.create)
+  await makeDirectories(fileSystem, paths)
+  const lock = await takeLock(options, paths)
+  const opening = new Opening(options, paths)
+  try {
+    return { ...(await opening.run()), lock }
+  } catch (error) {
+    opening.undo()
+    lock.releaseSync()
+    throw fileError(error, directory, 'Opening the store', { outcome: 'definite' })
+  }
+}
+
+class Opening {
+  readonly #options: ResolvedOpenOptions
+  readonly #fileSystem: FileSystem
+  readonly #paths: StorePaths
+  readonly #pool: FilePool
+  readonly #warnings: string[] = []
+  #replayedRecords = 0
+  #verifiedBytes = 0
+  #marks: StoreMarks | undefined
+  #journal: Journal | undefined
+
+  constructor(options: ResolvedOpenOptions, paths: StorePaths) {
+    this.#options = options
+    this.#fileSystem = options.fileSystem
+    this.#paths = paths
+    this.#pool = new FilePool(options.fileSystem, 'write', MAX_OPEN_FILES)
+  }
+
+  async run(): Promise<Omit<OpenedStore, 'lock'>> {
+    const { clock, random } = this.#options
+    const found = this.#readIdentity()
+    const closed = this.#readClosed(found)
+    const image = closed === undefined ? readJournal(this.#fileSystem, this.#paths.journal) : undefined
+    const before = await this.#readCatalog(found)
+    const time = new StoreTime(clock, Math.max(found.largestMs, closed?.closedAt ?? 0))
+    const identity = { ...found, epoch: Math.max(found.epoch, image?.epoch ?? -1) + 1, largestMs: time.stamp() }
+    await writeIdentity(this.#fileSystem, this.#paths, identity)
+    const writer = await WriterMark.take(this.#fileSystem, this.#paths, random, identity.epoch)
+    const catalog = await finishDeletions(this.#fileSystem, this.#paths, before)
+    const quarantine = new Quarantine(this.#fileSystem, this.#paths.quarantine, `epoch-${identity.epoch}`)
+    const host = this.#openHost(quarantine, image?.epoch ?? identity.epoch - 1)
+    const logs = await openLogs(host, this.#logs(catalog, image), closed, image)
+    this.#noteJournal(image)
+    const marksWriter = { writerEpoch: identity.epoch, nonce: writer.nonce, bootId: this.#fileSystem.bootIdSync() }
+    this.#marks = StoreMarks.create(this.#fileSystem, this.#paths.marks, marksWriter)
+    const engine = this.#engine(identity.epoch, time, this.#marks, writer)
+    for (const log of logs) engine.logs.set(log.id, log)
+    this.#journal = await this.#startJournal(engine)
+    await this.#removeCloseMarks()
+    engine.start(this.#journal)
+    engine.markLogs(logs)
+    for (const log of logs) for (const segment of log.view.segments) if (segment.phase === 'sealing') engine.seal(log, segment)
+    const recovery = this.#report(closed !== undefined || found.epoch === -1, identity.epoch, quarantine)
+    return { engine, catalog, identity, journal: this.#journal, recovery }
+  }
+
+  /** What this open holds in memory is given back. */
+  undo(): void {
+    this.#marks?.closeSync()
+    try {
+      this.#journal?.closeSync()
+    } finally {
+      this.#pool.closeAll()
+    }
+  }
+
+  #readIdentity(): Identity {
+    return readIdentity(this.#fileSystem, this.#paths) ?? newIdentity(this.#options.random)
+  }
+
+  /** The close record of the last writer; one of an earlier writer says nothing. */
+  #readClosed(identity: Identity): CloseRecord | undefined {
+    const closed = readCloseRecord(this.#fileSystem, this.#paths.closeRecord)
+    return closed !== undefined && closed.epoch <= identity.epoch ? closed : undefined
+  }
+
+  async #readCatalog(identity: Identity): Promise<Catalog> {
+    const catalog = readCatalog(this.#fileSystem, this.#paths.catalog)
+    if (catalog !== undefined) return catalog
+    if (identity.epoch === -1) {
+      // Order matters: an identity without a catalog is damage.
+      await writeCatalog(this.#fileSystem, this.#paths.catalog, EMPTY_CATALOG)
+      return EMPTY_CATALOG
+    }
+    const path = this.#paths.catalog
+    throw new VarveError('CORRUPT', `${path} is missing: it says which topics the store has. Restore it from a copy.`, {
+      path,
+      position: null,
+    })
+  }
+
+  #logs(catalog: Catalog, image: JournalImage | undefined): LogToOpen[] {
+    const known = new Set(catalog.topics.flatMap((topic) => topic.logIds))
+    for (const piece of image?.pieces ?? []) if (!known.has(piece.logId)) throw unknownLog(this.#paths, piece.logId)
+    return logsOf(catalog, this.#paths)
+  }
+
+  #openHost(quarantine: Quarantine, lastEpoch: number): OpenLogsHost {
+    return {
+      fileSystem: this.#fileSystem,
+      pool: this.#pool,
+      quarantine,
+      lastEpoch,
+      nowMs: this.#options.clock.now(),
+      warn: (message) => this.#warnings.push(message),
+      countVerified: (bytes) => (this.#verifiedBytes += bytes),
+      countReplayed: (records) => (this.#replayedRecords += records),
+    }
+  }
+
+  #engine(epoch: number, time: StoreTime, marks: StoreMarks, writer: WriterMark): Engine {
+    const options = this.#options
+    const paths = this.#paths
+    const reserve = new Reserve(this.#fileSystem, paths.reserve, options.tuning.groupBytes * RESERVE_GROUPS)
+    const indexes = new IndexCache(this.#fileSystem, options.memoryBytes / 4)
+    return new Engine({ options, paths, pool: this.#pool, indexes, time, marks, writer, reserve, epoch })
+  }
+
+  #startJournal(engine: Engine): Promise<Journal> {
+    const { random, tuning } = this.#options
+    return Journal.start(this.#fileSystem, this.#paths.journal, random, { ...tuning.journal, inFlight: 2 }, engine.epoch, engine)
+  }
+
+  async #removeCloseMarks(): Promise<void> {
+    await removeDurably(this.#fileSystem, joinPath(this.#paths.log, CLEAN_SHUTDOWN))
+    await removeDurably(this.#fileSystem, this.#paths.closeRecord)
+  }
+
+  #noteJournal(image: JournalImage | undefined): void {
+    for (const warning of image?.warnings ?? []) this.#warnings.push(warning)
+  }
+
+  #report(clean: boolean, epoch: number, quarantine: Quarantine): RecoveryReport {
+    return Object.freeze({
+      clean: clean && this.#replayedRecords === 0 && quarantine.bytes === 0,
+      epoch,
+      replayedRecords: this.#replayedRecords,
+      truncatedBytes: quarantine.bytes,
+      verifiedBytes: this.#verifiedBytes,
+      warnings: Object.freeze([...this.#warnings]),
+    })
+  }
+}
+
+async function takeLock(options: ResolvedOpenOptions, paths: StorePaths): Promise<Lock> {
+  const { fileSystem, clock, lockWaitMs, signal } = options
+  const deadline = clock.monotonicMs() + lockWaitMs
+  for (;;) {
+    signal?.throwIfAborted()
+    const lock = fileSystem.lockSync(paths.lock)
+    if (lock !== undefined) return lock
+    if (clock.monotonicMs() >= deadline) throw locked(fileSystem, paths)
+    await new Promise<void>((resolve) => clock.timer(LOCK_RETRY_MS, resolve, true))
+  }
+}
+
+function locked(fileSystem: FileSystem, paths: StorePaths): VarveError<'LOCKED'> {
+  const pid = readWriterPid(fileSystem, paths)
+  const who = pid === null ? 'Another writer' : `The process ${pid}`
+  return new VarveError(
+    'LOCKED',
+    `${who} has ${paths.root} open for writing. Close it there, wait with lockWaitMs, or open with mode 'read-only'.`,
+    { directory: paths.root, pid },
+    { retryable: true },
+  )
+}
+
+function unknownLog(paths: StorePaths, logId: number): VarveError<'CORRUPT'> {
+  const message = `${paths.journal} names a log (${logId}) that ${paths.catalog} does not know. Restore both from one copy.`
+  return new VarveError('CORRUPT', message, { path: paths.catalog, position: null })
+}
+
+/** Makes the directories that are missing, durably, outermost first. */
+async function makeDirectories(fileSystem: FileSystem, paths: StorePaths): Promise<void> {
+  const missing = [paths.journal, paths.varve, paths.log].filter((path) => fileSystem.statSync(path) === undefined)
+  for (let path = paths.root; fileSystem.statSync(path) === undefined; path = parentPath(path)) missing.push(path)
+  for (const path of missing.reverse()) {
+    fileSystem.makeDirectorySync(path)
+    await fileSystem.syncDirectory(parentPath(path))
+  }
+}
+
+async function removeDurably(fileSystem: FileSystem, path: string): Promise<void> {
+  if (fileSystem.statSync(path) === undefined) return
+  fileSystem.unlinkSync(path)
+  await fileSystem.syncDirectory(parentPath(path))
+}
+

@@ -1,0 +1,6 @@
+/**
+ * Not built yet.
+ */
+export function openReadOnly(..._args: unknown[]): never {
+  throw new Error('not built yet')
+}

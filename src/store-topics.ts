@@ -1,0 +1,242 @@
+/**
+ * The topics of an open store: opening, creating, changing, deleting them.
+ *
+ * Owns     the catalog while the store is open, and which logs a topic has.
+ * Holds    J12. One change at a time. What a caller sees of a topic is durable.
+ * Crash    a topic whose creation was interrupted has empty logs or none; one whose deletion was is deleted at the
+ *          next open.
+ */
+import { VarveError } from './base/errors.ts'
+import { SerialQueue } from './base/serial-queue.ts'
+import { checkNewTopicName, checkPartitionCount, checkTopicName, isInternalName } from './base/topic-definition.ts'
+import { PartitionLog } from './log/log.ts'
+import { tailOf } from './log/cut-back.ts'
+import type { LogToOpen } from './log/open-logs.ts'
+import { findTopic, newLogIds, newTopicId, withTopic, writeCatalog } from './metadata/catalog.ts'
+import type { Catalog, CatalogTopic, StoredConfig } from './metadata/catalog.ts'
+import { isCompacted, mergeTopicConfig, resolveTopicConfig, topicConfigDifferences } from './metadata/topic-config.ts'
+import type { NamedTopicConfig, ResolvedTopicConfig } from './metadata/topic-config.ts'
+import type { ResolvedTopicOptions } from './metadata/topic-options.ts'
+import { emptyFacts, Segment } from './segment/segment.ts'
+import { configOf, makeLogDirectories, removeTopicFiles, topicLogs } from './store-catalog.ts'
+import type { Engine } from './store-engine.ts'
+import type { TopicState } from './topic.ts'
+
+/** A topic as somebody wants it: what to create when it is missing, what to compare when it is there. */
+export interface WantedTopic {
+  readonly name: string
+  readonly partitions: number | undefined
+  /** Names of the codecs; undefined: opened as bytes, whatever its codecs. */
+  readonly codecs: { readonly key: string | null; readonly value: string } | undefined
+  readonly options: ResolvedTopicOptions
+}
+
+/** The one state that all handles of a topic share. */
+class LiveTopic implements TopicState {
+  readonly name: string
+  config: ResolvedTopicConfig
+  logs: readonly PartitionLog[]
+
+  constructor(name: string, config: ResolvedTopicConfig, logs: readonly PartitionLog[]) {
+    this.name = name
+    this.config = config
+    this.logs = logs
+  }
+}
+
+export class StoreTopics {
+  readonly #engine: Engine
+  #catalog: Catalog
+  readonly #live = new Map<string, LiveTopic>()
+  readonly #changes = new SerialQueue()
+
+  constructor(engine: Engine, catalog: Catalog) {
+    this.#engine = engine
+    this.#catalog = catalog
+    for (const topic of catalog.topics) {
+      if (topic.state !== 'live') continue
+      const logs = topic.logIds.map((id) => engine.logs.get(id)!)
+      this.#live.set(topic.name, new LiveTopic(topic.name, configOf(topic), logs))
+    }
+  }
+
+  get catalog(): Catalog {
+    return this.#catalog
+  }
+
+  names(internal: boolean): string[] {
+    return [...this.#live.keys()].filter((name) => internal || !isInternalName(name)).sort()
+  }
+
+  /** The topic, created or changed as the options allow. */
+  open(wanted: WantedTopic): Promise<TopicState> {
+    checkTopicName(wanted.name)
+    return this.#changes.run(async () => {
+      const topic = findTopic(this.#catalog, wanted.name)
+      if (topic === undefined) return this.#create(wanted)
+      if (wanted.options.create === 'must') {
+        throw new VarveError('TOPIC_EXISTS', `The topic ${wanted.name} exists already.`, { topic: wanted.name })
+      }
+      return this.#compare(topic, wanted)
+    })
+  }
+
+  async delete(name: string): Promise<void> {
+    checkNewTopicName(name)
+    await this.#changes.run(() => this.#delete(name))
+  }
+
+  /** Adds partitions; answers how many there are then. */
+  addPartitions(name: string, count: number): Promise<number> {
+    return this.#changes.run(() => this.#addPartitions(name, count))
+  }
+
+  /** Waits until no change is under way. */
+  idle(): Promise<void> {
+    return this.#changes.idle()
+  }
+
+  async #create(wanted: WantedTopic): Promise<TopicState> {
+    const { name, codecs, options } = wanted
+    if (options.create === 'never') throw missing(name)
+    checkNewTopicName(name)
+    requireCodec(resolveTopicConfig(options.config))
+    const count = checkPartitionCount(wanted.partitions ?? 1, 'partitions')
+    const topic: CatalogTopic = {
+      topicId: newTopicId(this.#engine.options.random),
+      name,
+      state: 'live',
+      logIds: newLogIds(this.#catalog, count),
+      config: storedConfig(options.config),
+      keyCodec: codecs?.key ?? null,
+      valueCodec: codecs?.value ?? null,
+    }
+    const logs = await this.#addLogs(topic, 0)
+    const live = new LiveTopic(name, configOf(topic), logs)
+    this.#live.set(name, live)
+    return live
+  }
+
+  async #compare(topic: CatalogTopic, wanted: WantedTopic): Promise<TopicState> {
+    const { name, options, codecs } = wanted
+    const live = this.#live.get(name)!
+    const differences: { name: string; stored: unknown; wanted: unknown }[] = []
+    if (codecs !== undefined) {
+      const stored = [topic.keyCodec, topic.valueCodec]
+      // A topic that was made without codecs takes those that come first.
+      if (topic.valueCodec !== null && stored[0] !== codecs.key) differences.push({ name: 'key codec', stored: stored[0], wanted: codecs.key })
+      if (topic.valueCodec !== null && stored[1] !== codecs.value) differences.push({ name: 'value codec', stored: stored[1], wanted: codecs.value })
+    }
+    if (wanted.partitions !== undefined && wanted.partitions !== topic.logIds.length) {
+      differences.push({ name: 'partitions', stored: topic.logIds.length, wanted: wanted.partitions })
+    }
+    const changed = topicConfigDifferences(live.config, options.config)
+    if (!options.alter) differences.push(...changed)
+    if (differences.length > 0) throw conflict(name, differences)
+    if (changed.length > 0) await this.#alter(topic, live, options.config)
+    return live
+  }
+
+  async #alter(topic: CatalogTopic, live: LiveTopic, config: NamedTopicConfig): Promise<void> {
+    const merged = mergeTopicConfig(topic.config as NamedTopicConfig, config)
+    const resolved = resolveTopicConfig(merged)
+    requireCodec(resolved)
+    await this.#write(withTopic(this.#catalog, { ...topic, config: storedConfig(merged) }))
+    live.config = resolved
+    for (const log of live.logs) log.config = resolved
+  }
+
+  async #addPartitions(name: string, count: number): Promise<number> {
+    const topic = findTopic(this.#catalog, name)
+    const live = this.#live.get(name)
+    if (topic === undefined || live === undefined) throw missing(name)
+    const before = topic.logIds.length
+    checkPartitionCount(before + count, 'partitions')
+    const hasRecords = live.logs.some((log) => log.logEnd > log.logStart)
+    if (hasRecords && (live.config.keyMap || isCompacted(live.config))) {
+      throw conflict(name, [{ name: 'partitions', stored: before, wanted: before + count }])
+    }
+    const grown = { ...topic, logIds: [...topic.logIds, ...newLogIds(this.#catalog, count)] }
+    const logs = await this.#addLogs(grown, before)
+    live.logs = [...live.logs, ...logs]
+    return live.logs.length
+  }
+
+  /** J12: the catalog is durable before an entry names a log. */
+  async #addLogs(topic: CatalogTopic, fromPartition: number): Promise<PartitionLog[]> {
+    const engine = this.#engine
+    if (engine.refusal !== undefined) throw engine.refusal
+    const { fileSystem } = engine.options
+    const wanted = topicLogs(topic, engine.paths, fromPartition)
+    await makeLogDirectories(fileSystem, topic, wanted)
+    await this.#write(withTopic(this.#catalog, topic))
+    const logs = wanted.map((log) => this.#startLog(log))
+    for (const log of logs) engine.logs.set(log.id, log)
+    engine.markLogs(logs)
+    return logs
+  }
+
+  #startLog({ identity, config }: LogToOpen): PartitionLog {
+    const engine = this.#engine
+    const active = Segment.create(engine.pool, identity.directory, emptyFacts(0), config.indexIntervalBytes)
+    return new PartitionLog(engine.options.fileSystem, identity, config, {
+      segments: [active],
+      tail: tailOf({ active }),
+      logStart: 0,
+      localStart: 0,
+      logEnd: 0,
+      durable: { logId: identity.id, segmentBase: 0, position: 0, nextOffset: 0 },
+    })
+  }
+
+  async #delete(name: string): Promise<void> {
+    const topic = findTopic(this.#catalog, name)
+    const live = this.#live.get(name)
+    if (topic === undefined || live === undefined) throw missing(name)
+    await this.#write(withTopic(this.#catalog, { ...topic, state: 'deleting' }))
+    this.#live.delete(name)
+    const gone = missing(name)
+    for (const log of live.logs) log.end(gone)
+    await this.#engine.committer.idle()
+    for (const log of live.logs) {
+      await log.structure.idle()
+      this.#engine.dropLog(log)
+    }
+    const deleting = findTopic(this.#catalog, name)!
+    this.#catalog = await removeTopicFiles(this.#engine.options.fileSystem, this.#engine.paths, this.#catalog, deleting)
+  }
+
+  async #write(catalog: Catalog): Promise<void> {
+    await writeCatalog(this.#engine.options.fileSystem, this.#engine.paths.catalog, catalog)
+    this.#catalog = catalog
+  }
+}
+
+function storedConfig(config: NamedTopicConfig): StoredConfig {
+  return config as StoredConfig
+}
+
+/** Codecs that need an optional package are refused when the topic is made, not when the first batch is. */
+function requireCodec(config: ResolvedTopicConfig): void {
+  const packages = { lz4: 'lz4-napi', snappy: 'snappyjs' } as const
+  const codec = config.compressionType
+  if (codec !== 'lz4' && codec !== 'snappy') return
+  throw new VarveError('UNSUPPORTED', `compressionType ${codec} is not supported by this version; use gzip or zstd.`, {
+    package: packages[codec],
+  })
+}
+
+export function missing(name: string): VarveError<'TOPIC_MISSING'> {
+  return new VarveError('TOPIC_MISSING', `There is no topic ${name}; create it with the option create: 'if-missing'.`, { topic: name })
+}
+
+export function conflict(
+  name: string,
+  differences: readonly { readonly name: string; readonly stored: unknown; readonly wanted: unknown }[],
+): VarveError<'CONFIG_CONFLICT'> {
+  const list = differences.map((d) => `${d.name} is ${JSON.stringify(d.stored)}, wanted ${JSON.stringify(d.wanted)}`).join('; ')
+  return new VarveError('CONFIG_CONFLICT', `The topic ${name} is not as wanted: ${list}. Use the option alter to change config.`, {
+    topic: name,
+    differences,
+  })
+}

@@ -1,0 +1,157 @@
+/**
+ * The writable store's handle.
+ *
+ * Owns     the order of its end: no new appends, what was accepted is finished, readers end, files are left as the
+ *          next open wants them, the lock goes last.
+ */
+import type { Signal } from './base/api-records.ts'
+import type { Finding, RecoveryReport, Store, StoreStats } from './base/api-store.ts'
+import type { RawTopic, Topic, TopicOptions } from './base/api-topic.ts'
+import { bytes, nullable } from './base/codec.ts'
+import { optionsObject } from './base/checks.ts'
+import { VarveError } from './base/errors.ts'
+import type { TopicDefinition } from './base/topic-definition.ts'
+import { raiseStart } from './log/retain.ts'
+import { resolveTopicOptions } from './metadata/topic-options.ts'
+import { checkpointStore } from './store-checkpoint.ts'
+import { writeCloseState } from './store-close.ts'
+import { Maintenance } from './store-maintenance.ts'
+import type { OpenedStore } from './store-open.ts'
+import { storeStats } from './store-stats.ts'
+import { StoreTopics } from './store-topics.ts'
+import { verifyStore } from './store-verify.ts'
+import { TopicHandle } from './topic.ts'
+import type { PartitionHost } from './topic-partition.ts'
+
+const RAW_KEY = nullable(bytes())
+const RAW_VALUE = bytes()
+
+export class WritableStore implements Store {
+  readonly recovery: RecoveryReport
+  readonly #directory: string
+  readonly #opened: OpenedStore
+  readonly #topics: StoreTopics
+  readonly #maintenance: Maintenance
+  readonly #partitions: PartitionHost
+  #closing: Promise<void> | undefined
+
+  constructor(directory: string, opened: OpenedStore) {
+    const { engine } = opened
+    this.#directory = directory
+    this.#opened = opened
+    this.recovery = opened.recovery
+    this.#topics = new StoreTopics(engine, opened.catalog)
+    this.#maintenance = new Maintenance(engine)
+    this.#partitions = {
+      clock: engine.clock,
+      loadIndexes: (log, segment) => engine.loadIndexes(log, segment),
+      countRead: (count) => engine.countRead(count),
+      deleteBefore: (log, offset) =>
+        offset <= log.logStart ? Promise.resolve() : log.structure.run(() => raiseStart(engine, log, offset)),
+    }
+  }
+
+  topic<K, V, N extends string, KIn, VIn>(
+    definition: TopicDefinition<K, V, N, KIn, VIn>,
+    options?: TopicOptions,
+  ): Promise<Topic<K, V, N, KIn, VIn>>
+  topic(name: string, options?: TopicOptions): Promise<RawTopic>
+  async topic<K, V, N extends string, KIn, VIn>(
+    wanted: TopicDefinition<K, V, N, KIn, VIn> | string,
+    options?: TopicOptions,
+  ): Promise<Topic<K, V, N, KIn, VIn> | RawTopic> {
+    this.#check()
+    const { engine } = this.#opened
+    const definition = typeof wanted === 'string' ? undefined : wanted
+    const resolved = resolveTopicOptions(definition, options)
+    resolved.signal?.throwIfAborted()
+    const addPartitions = (name: string, count: number): Promise<number> => this.#topics.addPartitions(name, count)
+    if (definition === undefined) {
+      const name = wanted as string
+      const state = await this.#topics.open({ name, partitions: undefined, codecs: undefined, options: resolved })
+      return new TopicHandle(name, state, engine, this.#partitions, { key: RAW_KEY, value: RAW_VALUE }, addPartitions)
+    }
+    const { name, key, value, partitions } = definition
+    const codecs = { key: key?.name ?? null, value: value.name }
+    const state = await this.#topics.open({ name, partitions, codecs, options: resolved })
+    return new TopicHandle(name, state, engine, this.#partitions, { key, value }, addPartitions)
+  }
+
+  async topics(options?: Signal & { readonly internal?: boolean | undefined }): Promise<string[]> {
+    this.#check()
+    options?.signal?.throwIfAborted()
+    return Promise.resolve(this.#topics.names(options?.internal ?? false))
+  }
+
+  async deleteTopic(name: string, options?: Signal): Promise<void> {
+    this.#check()
+    options?.signal?.throwIfAborted()
+    await this.#topics.delete(name)
+  }
+
+  async flush(options?: Signal): Promise<void> {
+    this.#check()
+    options?.signal?.throwIfAborted()
+    await this.#opened.engine.committer.idle()
+    await this.#opened.engine.flush()
+  }
+
+  async refresh(options?: Signal): Promise<void> {
+    this.#check()
+    options?.signal?.throwIfAborted()
+    return Promise.resolve()
+  }
+
+  verify(options?: Signal & { readonly deep?: boolean | undefined }): AsyncIterableIterator<Finding, undefined, void> {
+    this.#check()
+    const { deep, signal } = optionsObject(options, ['deep', 'signal'], '')
+    const { engine } = this.#opened
+    return verifyStore({ fileSystem: engine.options.fileSystem, paths: engine.paths, logs: [...engine.logs.values()] }, deep ?? false, signal)
+  }
+
+  stats(): StoreStats {
+    return storeStats(this.#opened.engine)
+  }
+
+  async checkpoint(directory: string, options?: Signal): Promise<void> {
+    this.#check()
+    options?.signal?.throwIfAborted()
+    await checkpointStore(this.#opened.engine, this.#topics.catalog, this.#opened.identity, directory, options?.signal)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    const { engine, journal, lock } = this.#opened
+    const closed = new VarveError('CLOSED', `The store ${this.#directory} is closed.`, { what: 'store' }, { outcome: 'definite' })
+    engine.refusal = closed
+    await this.#topics.idle()
+    await this.#maintenance.stop()
+    await engine.committer.idle()
+    for (const log of engine.logs.values()) await log.structure.idle()
+    try {
+      if (engine.committer.failure === undefined) await writeCloseState(engine)
+    } catch {
+      // Each append has reported its own failure; the next open recovers.
+    }
+    for (const log of engine.logs.values()) log.end(closed)
+    await journal.idle()
+    try {
+      journal.closeSync()
+      engine.closeFiles()
+    } finally {
+      lock.releaseSync()
+    }
+  }
+
+  #check(): void {
+    if (this.#closing !== undefined) throw new VarveError('CLOSED', `The store ${this.#directory} is closed.`, { what: 'store' })
+  }
+}

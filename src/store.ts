@@ -1,0 +1,34 @@
+/**
+ * A store as users see it: open, topics, flush, stats, close. The only place that wires real doors together.
+ */
+import { nodeClock } from './base/node-clock.ts'
+import { nodeFileSystem } from './base/node-file-system.ts'
+import { nodeRandom } from './base/node-random.ts'
+import type { OpenOptions, ReadStore, Store } from './base/api-store.ts'
+import type { Doors } from './options.ts'
+import { checkDirectory, resolveOpenOptions } from './options.ts'
+import { openReadOnly } from './store-read-only.ts'
+import { openForWriting } from './store-open.ts'
+import { WritableStore } from './store-writable.ts'
+
+let doors: Doors | undefined
+
+/** Opens a store for reading only. Throws INVALID_OPTION when there is none, VERSION_UNSUPPORTED, CORRUPT. */
+export function openStore(directory: string, options: OpenOptions & { readonly mode: 'read-only' }): Promise<ReadStore>
+/**
+ * Opens a store, recovering it when it was not closed in order. What was acknowledged at `disk` is there again, at its
+ * offset, byte for byte.
+ *
+ * @throws LOCKED when another writer has it open, VERSION_UNSUPPORTED, CORRUPT, DISK_FULL, INVALID_OPTION.
+ */
+export function openStore(directory: string, options?: OpenOptions & { readonly mode?: 'read-write' | undefined }): Promise<Store>
+/** With a mode that is known only at run time: the part that both have. */
+export function openStore(directory: string, options: OpenOptions): Promise<ReadStore>
+export async function openStore(directory: string, options?: OpenOptions): Promise<ReadStore> {
+  doors ??= { fileSystem: nodeFileSystem(), clock: nodeClock(), random: nodeRandom() }
+  const resolved = resolveOpenOptions(options, doors)
+  const path = checkDirectory(directory)
+  resolved.signal?.throwIfAborted()
+  if (resolved.mode === 'read-only') return openReadOnly(path, resolved)
+  return new WritableStore(path, await openForWriting(path, resolved))
+}

@@ -1,0 +1,108 @@
+/**
+ * One partition as users see it: marks, single records by offset or time, segments, deletion from the front.
+ */
+import type { Partition, PartitionMarks, SegmentInfo } from './base/api-read.ts'
+import type { LogRecord, Signal } from './base/api-records.ts'
+import { VarveError } from './base/errors.ts'
+import { timeOf } from './base/read-options.ts'
+import { parseInteger } from './base/units.ts'
+import { findTime } from './log/find-time.ts'
+import type { PartitionLog } from './log/log.ts'
+import type { ScanHost } from './log/scan.ts'
+import type { Segment } from './segment/segment.ts'
+import type { RecordDecoder } from './topic-batch.ts'
+import { PartitionRead } from './topic-read-partition.ts'
+
+/** Room for one batch, in most cases. */
+const POINT_BLOCK_BYTES = 64 * 1024
+
+/** What a partition needs of its store. */
+export interface PartitionHost extends ScanHost {
+  /** Raises the log start; undefined in a read-only store. */
+  readonly deleteBefore: ((log: PartitionLog, offset: number) => Promise<void>) | undefined
+}
+
+export class TopicPartition<K, V, N extends string> implements Partition<K, V, N> {
+  readonly index: number
+  readonly #host: PartitionHost
+  readonly #log: PartitionLog
+  readonly #decoder: RecordDecoder<K, V, N>
+
+  constructor(host: PartitionHost, log: PartitionLog, decoder: RecordDecoder<K, V, N>) {
+    this.index = log.partition
+    this.#host = host
+    this.#log = log
+    this.#decoder = decoder
+  }
+
+  async offsets(options?: Signal): Promise<PartitionMarks> {
+    this.#check(options)
+    const { logStart, localStart, lastStable, highWatermark, logEnd } = this.#log
+    return Promise.resolve({ logStart, localLogStart: localStart, lastStable, highWatermark, logEnd })
+  }
+
+  async offsetForTime(
+    time: number | Date,
+    options?: Signal,
+  ): Promise<{ readonly offset: number; readonly timestamp: number } | undefined> {
+    this.#check(options)
+    return findTime(this.#host, this.#log, timeOf(time, 'time'))
+  }
+
+  async at(offset: number, options?: Signal): Promise<LogRecord<K, V, N> | undefined> {
+    this.#check(options)
+    const log = this.#log
+    parseInteger(offset, 'offset')
+    if (offset < log.logStart || offset >= log.highWatermark) throw log.outOfRange(offset)
+    const read = new PartitionRead(this.#host, log, this.#decoder, { outOfRange: 'error', blockBytes: POINT_BLOCK_BYTES, lasting: false })
+    read.offset = offset
+    read.until = offset + 1
+    try {
+      do {
+        const batch = read.take()
+        if (batch !== undefined) return batch.at(0)
+      } while (await read.more())
+      return undefined
+    } finally {
+      read.close()
+    }
+  }
+
+  segments(): readonly SegmentInfo[] {
+    const { segments } = this.#log.view
+    return segments.map((segment) => segmentInfo(segment))
+  }
+
+  async deleteBefore(offset: number, options?: Signal): Promise<void> {
+    this.#check(options)
+    const log = this.#log
+    parseInteger(offset, 'offset')
+    if (this.#host.deleteBefore === undefined) throw readOnly(log.topic)
+    if (offset > log.highWatermark) throw log.outOfRange(offset)
+    await this.#host.deleteBefore(log, offset)
+  }
+
+  #check(options: Signal | undefined): void {
+    options?.signal?.throwIfAborted()
+    if (this.#log.ended !== undefined) throw this.#log.ended
+  }
+}
+
+function segmentInfo(segment: Segment): SegmentInfo {
+  const { facts } = segment
+  return {
+    baseOffset: facts.baseOffset,
+    nextOffset: facts.nextOffset,
+    bytes: facts.sizeBytes,
+    liveBytes: null,
+    tier: 'local',
+    phase: segment.phase === 'active' ? 'active' : 'sealed',
+    sealedAt: segment.phase === 'active' ? null : facts.sealedAt,
+    maxTimestamp: facts.maxTimestamp === -1 ? null : facts.maxTimestamp,
+    cleanedUpTo: facts.cleanedUpTo,
+  }
+}
+
+export function readOnly(topic: string): VarveError<'READ_ONLY'> {
+  return new VarveError('READ_ONLY', `${topic} was opened read-only; open the store for writing to change it.`, { topic })
+}

@@ -1,0 +1,159 @@
+/**
+ * Reading one partition from a place to a place, batch by batch.
+ *
+ * Owns     where a reader starts and ends in one partition, and what it does when the log no longer holds its place.
+ * Holds    Control batches are never shown. `take` hands out records of `[offset, until)` only, in order.
+ * Shared   one reader; `take` is synchronous, `more` is not.
+ * @hot
+ */
+import type { ResolvedReadOptions } from './base/read-options.ts'
+import { findTime } from './log/find-time.ts'
+import type { PartitionLog } from './log/log.ts'
+import { LogScan } from './log/scan.ts'
+import type { ScanHost } from './log/scan.ts'
+import { damagedBatch } from './log/damage.ts'
+import { BatchDamage } from './segment/batch-format.ts'
+import { RecordCursor } from './segment/record-cursor.ts'
+import { StoredBatch } from './topic-batch.ts'
+import type { RecordDecoder } from './topic-batch.ts'
+
+export interface PartitionReadOptions {
+  readonly outOfRange: ResolvedReadOptions['outOfRange']
+  /** Bytes of one block of the two that are read ahead. */
+  readonly blockBytes: number
+  /** What is handed out is held while the reader goes on. */
+  readonly lasting: boolean
+}
+
+const cursor = new RecordCursor()
+
+export class PartitionRead<K, V, N extends string> {
+  readonly log: PartitionLog
+  /** The next offset to hand out. */
+  offset = 0
+  /** Behind the last record that the caller got. */
+  handedOut = 0
+  /** Exclusive; Infinity: it never ends. */
+  until: number = Infinity
+  /** Ends before the first record at or after this time. */
+  untilTime: number = Infinity
+  readonly #host: ScanHost
+  readonly #decoder: RecordDecoder<K, V, N>
+  readonly #options: PartitionReadOptions
+  #scan: LogScan | undefined
+
+  constructor(host: ScanHost, log: PartitionLog, decoder: RecordDecoder<K, V, N>, options: PartitionReadOptions) {
+    this.#host = host
+    this.log = log
+    this.#decoder = decoder
+    this.#options = options
+  }
+
+  /** Fixes both ends. */
+  async begin(from: ResolvedReadOptions['from'], until: ResolvedReadOptions['until']): Promise<void> {
+    const { log } = this
+    if (from.kind === 'earliest') this.offset = log.logStart
+    else if (from.kind === 'latest') this.offset = log.lastStable
+    else if (from.kind === 'offsets') this.offset = from.offsets.get(log.partition) ?? log.logStart
+    else if (from.kind === 'time') this.offset = (await findTime(this.#host, log, from.time))?.offset ?? log.lastStable
+    if (until.kind === 'end') this.until = log.lastStable
+    else if (until.kind === 'offsets') this.until = until.offsets.get(log.partition) ?? log.logStart
+    else if (until.kind === 'time') await this.#beginUntilTime(until.time)
+    this.#checkRange()
+    this.handedOut = this.offset
+  }
+
+  get isDone(): boolean {
+    return this.offset >= this.until
+  }
+
+  /** The end of what can be handed out now. */
+  get limit(): number {
+    return Math.min(this.until, this.log.lastStable)
+  }
+
+  /** The next batch in memory, not empty; undefined: ask `more`. */
+  take(): StoredBatch<K, V, N> | undefined {
+    if (this.log.ended !== undefined) throw this.log.ended
+    if (this.offset < this.log.logStart) this.#checkRange()
+    const scan = this.#scan
+    if (scan === undefined) return undefined
+    const limit = this.limit
+    while (scan.next(limit)) {
+      const { batch } = scan
+      const batchEnd = Math.min(batch.lastOffset + 1, this.until)
+      if (!batch.isControl && batch.count > 0) {
+        const stored = this.#records(scan)
+        if (stored.length > 0) return stored
+      }
+      this.offset = Math.max(this.offset, batchEnd)
+    }
+    return undefined
+  }
+
+  /** The reader took all of a batch up to this offset. */
+  advance(offset: number): void {
+    this.offset = Math.max(this.offset, offset)
+  }
+
+  /** Gets more bytes; false when there is nothing below the limit. */
+  async more(): Promise<boolean> {
+    if (this.offset >= this.limit) return false
+    if (this.#scan === undefined) {
+      this.#scan = new LogScan(this.#host, this.log, this.offset, this.#options.blockBytes, this.#options.lasting)
+    }
+    if (await this.#scan.fill(this.limit)) return true
+    // The walk has passed the last record that is still there.
+    if (this.#scan.offset < this.limit) this.#skipGap()
+    return false
+  }
+
+  close(): void {
+    this.#scan?.close()
+    this.#scan = undefined
+  }
+
+  #records(scan: LogScan): StoredBatch<K, V, N> {
+    const { batch } = scan
+    const next = Math.min(batch.lastOffset + 1, this.until)
+    try {
+      cursor.open(scan.bytes, scan.view, batch.position)
+      const until = this.untilTime === Infinity ? this.until : this.#firstAtTime(scan)
+      cursor.open(scan.bytes, scan.view, batch.position)
+      return StoredBatch.take(this.#decoder, this.log.partition, cursor, batch.count, this.offset, until, Math.min(next, until))
+    } catch (error) {
+      throw error instanceof BatchDamage ? damagedBatch(this.log, scan.segment, scan.filePosition, batch.baseOffset, error) : error
+    }
+  }
+
+  /** Where a read up to a time ends, when the batch holds that place. */
+  #firstAtTime(scan: LogScan): number {
+    if (scan.batch.maxTimestamp < this.untilTime) return this.until
+    while (cursor.next()) {
+      if (cursor.timestamp >= this.untilTime && cursor.offset >= this.offset) {
+        this.until = Math.min(this.until, cursor.offset)
+        this.untilTime = Infinity
+        break
+      }
+    }
+    return this.until
+  }
+
+  async #beginUntilTime(time: number): Promise<void> {
+    const found = await findTime(this.#host, this.log, time)
+    if (found === undefined) this.untilTime = time
+    else this.until = found.offset
+  }
+
+  #checkRange(): void {
+    const { log } = this
+    if (this.offset >= log.logStart && this.offset <= log.highWatermark) return
+    if (this.#options.outOfRange === 'error') throw log.outOfRange(this.offset)
+    this.close()
+    this.offset = this.#options.outOfRange === 'earliest' ? log.logStart : log.lastStable
+  }
+
+  #skipGap(): void {
+    this.offset = Math.max(this.offset, Math.min(this.limit, this.log.lastStable))
+  }
+}

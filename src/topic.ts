@@ -1,0 +1,142 @@
+/**
+ * A topic as users see it: append, read, partitions.
+ *
+ * Owns     the codecs of one handle. The logs are the store's; several handles may share them.
+ */
+import type { Partition, Reader, ReadOptions } from './base/api-read.ts'
+import type { AppendOptions, NewRecord, Receipt, Signal, Writer, WriterOptions } from './base/api-records.ts'
+import type { ResolvedTopicConfig, Topic } from './base/api-topic.ts'
+import { decoderOf } from './base/codec-face.ts'
+import type { Codec } from './base/codec-face.ts'
+import { checkPartition, resolveReadOptions } from './base/read-options.ts'
+import { StickyPartition } from './base/partitioner.ts'
+import { parseInteger } from './base/units.ts'
+import type { PartitionLog } from './log/log.ts'
+import { resolveWriterOptions } from './options.ts'
+import type { Engine } from './store-engine.ts'
+import { TopicAppender } from './topic-append.ts'
+import type { RecordDecoder } from './topic-batch.ts'
+import { RecordEncoder } from './topic-encode.ts'
+import { TopicPartition } from './topic-partition.ts'
+import type { PartitionHost } from './topic-partition.ts'
+import { PartitionRead } from './topic-read-partition.ts'
+import { TopicReader } from './topic-reader.ts'
+import { TopicWriter } from './topic-writer.ts'
+
+/** A topic's logs and config as they are now; the same for all its handles. */
+export interface TopicState {
+  readonly name: string
+  readonly config: ResolvedTopicConfig
+  readonly logs: readonly PartitionLog[]
+}
+
+/** Codecs of one handle; without a key codec every key is null. */
+export interface TopicCodecs<K, V, KIn, VIn> {
+  readonly key: Codec<K, KIn> | undefined
+  readonly value: Codec<V, VIn>
+}
+
+/** Reading a topic: the part that read-only stores have too. */
+export class TopicReads<K, V, N extends string> {
+  readonly name: N
+  readonly #state: TopicState
+  readonly #host: PartitionHost
+  readonly #decoder: RecordDecoder<K, V, N>
+
+  constructor(name: N, state: TopicState, host: PartitionHost, codecs: Pick<TopicCodecs<K, V, never, never>, 'key' | 'value'>) {
+    this.name = name
+    this.#state = state
+    this.#host = host
+    this.#decoder = {
+      topic: name,
+      key: codecs.key === undefined ? undefined : decoderOf(codecs.key),
+      value: decoderOf(codecs.value),
+    }
+  }
+
+  get partitions(): number {
+    return this.#state.logs.length
+  }
+
+  get config(): ResolvedTopicConfig {
+    return this.#state.config
+  }
+
+  read(options?: ReadOptions): Reader<K, V, N> {
+    const resolved = resolveReadOptions(options, this)
+    // Two blocks for each partition that is read.
+    const blockBytes = Math.floor(resolved.prefetchBytes / 2 / Math.max(1, resolved.partitions.length))
+    const open = (lasting: boolean): PartitionRead<K, V, N>[] =>
+      resolved.partitions.map((partition) => {
+        const log = this.#state.logs[partition]!
+        return new PartitionRead(this.#host, log, this.#decoder, { outOfRange: resolved.outOfRange, blockBytes, lasting })
+      })
+    return new TopicReader({ options: resolved, open })
+  }
+
+  partition(index: number): Partition<K, V, N> {
+    checkPartition(index, this)
+    return new TopicPartition(this.#host, this.#state.logs[index]!, this.#decoder)
+  }
+}
+
+/** A topic of a store that is open for writing. */
+export class TopicHandle<K, V, N extends string, KIn, VIn> extends TopicReads<K, V, N> implements Topic<K, V, N, KIn, VIn> {
+  readonly #engine: Engine
+  readonly #appender: TopicAppender<KIn, VIn>
+  readonly #addPartitions: (name: string, count: number) => Promise<number>
+
+  constructor(
+    name: N,
+    state: TopicState,
+    engine: Engine,
+    host: PartitionHost,
+    codecs: TopicCodecs<K, V, KIn, VIn>,
+    addPartitions: (name: string, count: number) => Promise<number>,
+  ) {
+    super(name, state, host, codecs as TopicCodecs<K, V, never, never>)
+    const sticky = new StickyPartition(engine.options.random, state.logs.length)
+    const facts = {
+      name,
+      get partitions() {
+        return state.logs.length
+      },
+      get config() {
+        return state.config
+      },
+    }
+    const encoder = new RecordEncoder<KIn, VIn>(facts, codecs.key, codecs.value, sticky)
+    const subject = {
+      name,
+      get logs() {
+        return state.logs
+      },
+      rotate: () => sticky.rotate(state.logs.length),
+    }
+    this.#engine = engine
+    this.#appender = new TopicAppender(engine, subject, encoder)
+    this.#addPartitions = addPartitions
+  }
+
+  append(record: NewRecord<KIn, VIn>, options?: AppendOptions<KIn>): Promise<Receipt> {
+    return this.#appender.append(record, options)
+  }
+
+  appendMany(records: readonly NewRecord<KIn, VIn>[], options?: AppendOptions<KIn>): Promise<Receipt[]> {
+    return this.#appender.appendMany(records, options)
+  }
+
+  delete(key: KIn & {}, options?: AppendOptions<KIn>): Promise<Receipt> {
+    // The key is not null, so it is a record of any topic that has keys.
+    return this.#appender.append({ key, value: null } as unknown as NewRecord<KIn, VIn>, options)
+  }
+
+  writer(options?: WriterOptions): Writer<KIn, VIn> {
+    return new TopicWriter(this.#appender, resolveWriterOptions(options, this.#engine.options.durability))
+  }
+
+  async addPartitions(count: number, options?: Signal): Promise<number> {
+    options?.signal?.throwIfAborted()
+    return this.#addPartitions(this.name, parseInteger(count, 'count', 1))
+  }
+}
