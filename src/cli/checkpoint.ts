@@ -1,0 +1,25 @@
+/**
+ * `varve checkpoint`: a consistent copy of the store.
+ */
+import type { Command } from 'commander'
+import { durationText } from './output.ts'
+import type { Session } from './session.ts'
+
+export function addCheckpoint(program: Command, session: Session): void {
+  program
+    .command('checkpoint')
+    .summary('make a consistent copy of the store')
+    .description(
+      'Makes a consistent copy of the store in a new directory. Sealed segments\n' +
+        'become hard links where the file system allows.',
+    )
+    .argument('<directory>', 'where to; missing or empty')
+    .addHelpText('after', '\nExample:\n  $ varve checkpoint /backup/monday')
+    .action(async (directory: string) => {
+      await using store = await session.writing()
+      using _ = session.progress(() => `copying to ${directory}`)
+      const { ms } = await session.timed(() => store.checkpoint(directory, { signal: session.signal }))
+      if (session.json) return await session.out.json({ directory, ms })
+      return await session.out.line(`Copied ${session.directory} to ${directory} in ${durationText(ms)}.`)
+    })
+}

@@ -1,0 +1,219 @@
+/**
+ * The command as people use it: processes, pipes, exit codes, messages.
+ */
+import { execFile } from 'node:child_process'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { temporaryDirectory } from '../support/cli-directories.ts'
+import { COMMAND, jsonOf, outcomeOf, runCommand, startCommand } from '../support/run-command.ts'
+
+const STACK = /\n\s+at .*\(?.*:\d+:\d+\)?/
+
+function inStore(directory: string): (...args: string[]) => string[] {
+  return (...args) => ['--dir', join(directory, 'store'), ...args]
+}
+
+test('a topic is made, described, altered and deleted', async () => {
+  const at = inStore(temporaryDirectory())
+  const made = await runCommand(at('create', 'orders', '--partitions', '3', '--config', 'retention.ms=7d'))
+  expect(made).toEqual({ code: 0, stdout: 'Created orders with 3 partitions.\n', stderr: '' })
+  expect(await jsonOf(at('topics'))).toEqual([[{ name: 'orders', partitions: 3 }]])
+  expect((await runCommand(at('topics'))).stdout).toBe('topic   partitions\norders           3\n')
+  await jsonOf(at('alter', 'orders', '--config', 'segmentBytes=2MiB', '--add-partitions', '1'))
+  const [described] = await jsonOf(at('describe', 'orders'))
+  expect(described?.['config']).toMatchObject({ retentionMs: 7 * 86_400_000, segmentBytes: 2 * 1024 * 1024 })
+  expect(described?.['partitions']).toHaveLength(4)
+  expect((await runCommand(at('delete', 'orders'))).stdout).toBe('Deleted orders.\n')
+  expect((await runCommand(at('topics'))).stderr).toMatch(/^No topics in/)
+})
+
+test('lines go in and come out, as text, JSON and bare bytes', async () => {
+  const at = inStore(temporaryDirectory())
+  const input = Buffer.concat([
+    Buffer.from('ada:18\t15\nalan:gone\nbin:'),
+    Buffer.from([0xff, 0x00]),
+    Buffer.from('\n:last'),
+  ])
+  const appended = await runCommand(at('append', 'people', '--create', '--key-separator', ':', '--tombstone', 'gone'), {
+    input,
+  })
+  expect(appended.stdout).toMatch(/^4 records appended to people in /)
+  const records = await jsonOf(at('read', 'people'))
+  expect(records.map(({ offset, key, value, headers }) => [offset, key, value, headers])).toEqual([
+    [0, 'ada', '18\t15', []],
+    [1, 'alan', null, []],
+    [2, 'bin', { base64: '/wA=' }, []],
+    [3, '', 'last', []],
+  ])
+  const text = (await runCommand(at('read', 'people', '--limit', '1'))).stdout
+  expect(text).toMatch(/^0:0 {2}\d{4}-\d\d-\d\dT[\d:.]+Z {2}ada {2}18\\t15\n$/)
+  expect((await runCommand(at('read', 'people', '--format', 'value', '--from', '3'))).stdout).toBe('last\n')
+  expect((await runCommand(at('read', 'people', '--format', 'key-value', '--until', '1'))).stdout).toBe('ada\t18\t15\n')
+  expect(await jsonOf(at('read', 'people', '--from', '2000-01-01', '--limit', '1'))).toHaveLength(1)
+})
+
+test('lines of JSON are taken as they stand', async () => {
+  const directory = temporaryDirectory()
+  const at = inStore(directory)
+  const file = join(directory, 'people.ndjson')
+  writeFileSync(file, '{"id":1, "name": "Ada"}\n\n{"id":"two","at":"2026-01-01T00:00:00Z"}\n')
+  const args = ['--topic', 'people', '--key', '.id', '--create']
+  expect(await jsonOf(at('import', file, ...args))).toMatchObject([{ topic: 'people', records: 2 }])
+  expect(await jsonOf(at('import', '-', ...args), { input: '{"id":true}\n' })).toMatchObject([{ records: 1 }])
+  const records = await jsonOf(at('read', 'people'))
+  expect(records.map(({ key, value }) => [key, value])).toEqual([
+    ['1', '{"id":1, "name": "Ada"}'],
+    ['two', '{"id":"two","at":"2026-01-01T00:00:00Z"}'],
+    ['true', '{"id":true}'],
+  ])
+  const wrong = await runCommand(at('import', '-', ...args), { input: '{"id":5}\nnonsense\n' })
+  expect(wrong).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('standard input:2: not JSON') })
+  expect(await jsonOf(at('read', 'people'))).toHaveLength(4)
+})
+
+test('mistakes are one message, an exit code and no stack trace', async () => {
+  const directory = temporaryDirectory()
+  const at = inStore(directory)
+  await jsonOf(at('create', 'orders'))
+  const cases: readonly (readonly [args: string[], code: number, message: RegExp])[] = [
+    [[], 2, /Usage: varve/],
+    [['bogus'], 2, /unknown command 'bogus'/],
+    [['read'], 2, /missing required argument 'topic'/],
+    [['read', 'orders', '--from', 'soon'], 2, /an offset, or a time/],
+    [['create', 'x', '--partitions', '0'], 2, /number above 0/],
+    [at('read', 'missing'), 2, /missing/],
+    [at('create', 'orders'), 1, /orders/],
+    [at('create', '../up'), 2, /name/],
+    [at('create', 'x', '--config', 'retentionMS=1'), 2, /retentionMs/],
+    [at('create', 'x', '--config', 'nonsense'), 2, /name=value/],
+    [at('alter', 'orders'), 2, /Nothing to change/],
+    [at('read', 'orders', '--partition', '7'), 2, /partition/i],
+    [at('read', 'orders', '--from', '99'), 2, /99/],
+    [at('import', join(directory, 'nowhere'), '--topic', 'orders'), 2, /nowhere/],
+    [at('dump', join(directory, 'nowhere')), 2, /nowhere/],
+    [at('import-git', directory, '--topic', 't'), 2, /not a git repository/],
+    [['--dir', join(directory, 'nothing'), 'topics'], 2, /nothing/],
+    [['--dir', join(directory, 'nothing'), 'append', 'x'], 2, /nothing/],
+  ]
+  for (const [args, code, message] of cases) {
+    const run = await runCommand(args)
+    expect.soft({ args, code: run.code }).toEqual({ args, code })
+    expect.soft(run.stderr).toMatch(message)
+    expect.soft(run.stderr).not.toMatch(STACK)
+    expect.soft(run.stderr).not.toMatch(/should not happen/)
+  }
+  const asJson = await runCommand(['--json', ...at('read', 'missing')])
+  expect(JSON.parse(asJson.stderr)).toMatchObject({ error: { code: 'TOPIC_MISSING', details: { topic: 'missing' } } })
+})
+
+test('every subcommand explains itself with an example', async () => {
+  const help = await runCommand(['--help'])
+  expect(help).toMatchObject({ code: 0, stderr: '' })
+  const commands = [...help.stdout.matchAll(/^ {2}([a-z-]+) (?:\[|<| )/gm)].map((match) => match[1] ?? '')
+  expect(commands.length).toBeGreaterThanOrEqual(15)
+  for (const command of commands.filter((name) => name !== 'help')) {
+    const run = await runCommand([command, '--help'])
+    expect.soft(run).toMatchObject({ code: 0, stderr: '' })
+    expect.soft(run.stdout).toContain(`Usage: varve ${command}`)
+    expect.soft(run.stdout).toMatch(new RegExp(`\\$ .*varve .*${command}|\\$ varve ${command}`))
+  }
+})
+
+test('a reader that has seen enough ends the command quietly', async () => {
+  const at = inStore(temporaryDirectory())
+  const input = Array.from({ length: 20_000 }, (_, n) => `line ${n} ${'x'.repeat(100)}`).join('\n')
+  await jsonOf(at('append', 'lines', '--create'), { input })
+  const shell = ['-o', 'pipefail', '-c', '"$@" | head -n 1', 'bash', process.execPath, COMMAND]
+  const run = await new Promise<{ error: unknown; stdout: string; stderr: string }>((resolve) => {
+    execFile('bash', [...shell, ...at('read', 'lines')], (error, stdout, stderr) => resolve({ error, stdout, stderr }))
+  })
+  expect(run.error).toBeNull()
+  expect(run.stderr).toBe('')
+  expect(run.stdout.split('\n')).toHaveLength(2)
+})
+
+test('Ctrl-C ends a follower and a writer in order', async () => {
+  const at = inStore(temporaryDirectory())
+  await jsonOf(at('create', 'lines'))
+  const writer = startCommand(at('append', 'lines'))
+  writer.stdin?.write('one\ntwo\n')
+  const follower = startCommand(at('read', 'lines', '--follow', '--format', 'value'))
+  await new Promise((resolve) => follower.stdout?.once('data', resolve))
+  follower.kill('SIGINT')
+  writer.kill('SIGINT')
+  const [followed, wrote] = await Promise.all([outcomeOf(follower), outcomeOf(writer)])
+  expect(followed.code).toBe(130)
+  expect(wrote.code).toBe(130)
+  expect(wrote.stderr).toBe('varve: Interrupted.\n')
+  expect((await jsonOf(at('read', 'lines'))).map(({ value }) => value)).toEqual(['one', 'two'])
+  expect((await jsonOf(at('append', 'lines'), { input: 'three\n' }))[0]).toMatchObject({ records: 1 })
+})
+
+test('a second writer is told who holds the store', async () => {
+  const at = inStore(temporaryDirectory())
+  await jsonOf(at('create', 'lines'))
+  const writer = startCommand(at('append', 'lines'))
+  writer.stdin?.write('one\n')
+  const follower = startCommand(at('read', 'lines', '--follow'))
+  await new Promise((resolve) => follower.stdout?.once('data', resolve))
+  const second = await runCommand(at('append', 'lines'), { input: 'two\n' })
+  expect(second.code).toBe(1)
+  expect(second.stderr).toContain(String(writer.pid))
+  follower.kill('SIGINT')
+  writer.stdin?.end()
+  await Promise.all([outcomeOf(follower), outcomeOf(writer)])
+})
+
+function filesUnder(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(directory, name))
+    .filter((path) => statSync(path).isFile())
+}
+
+test('verify finds a flipped bit, dump shows every file of a store', async () => {
+  const directory = temporaryDirectory()
+  const at = inStore(directory)
+  await jsonOf(at('create', 'lines', '--config', 'segmentBytes=20000'))
+  const input = Array.from({ length: 1000 }, (_, n) => `k${n % 7}:${'value '.repeat(12)}${n}`).join('\n')
+  await jsonOf(at('append', 'lines', '--key-separator', ':'), { input })
+  expect(await runCommand(at('verify', '--deep'))).toEqual({ code: 0, stdout: 'No fault found.\n', stderr: '' })
+
+  const files = filesUnder(join(directory, 'store')).filter((path) => !/\/(lock|reserve)$/.test(path))
+  const kinds = new Set(files.map((path) => /[^./]*$/.exec(path)?.[0]))
+  for (const kind of ['log', 'index', 'timeindex', 'varve', 'catalog', 'identity', 'journal', 'metadata']) {
+    expect.soft(kinds).toContain(kind)
+  }
+  for (const path of files) {
+    const run = await runCommand(['dump', '--records', path])
+    expect.soft({ path, ...run }).toMatchObject({ code: 0, stderr: '' })
+    for (const line of (await runCommand(['--json', 'dump', path])).stdout.split('\n'))
+      if (line !== '') JSON.parse(line)
+  }
+
+  const log = files.find((path) => path.endsWith('.log')) ?? ''
+  const rows = await jsonOf(['dump', '--records', log])
+  expect(rows.filter(({ type }) => type === 'record')[0]).toMatchObject({ offset: 0, key: 'k0', valueSize: 73 })
+  const bytes = readFileSync(log)
+  bytes[bytes.length >> 1]! ^= 4
+  writeFileSync(log, bytes)
+  const found = await runCommand(at('verify', '--deep'))
+  expect(found.code).toBe(1)
+  expect(found.stdout).toContain('CORRUPT log/lines-0/00000000000000000000.log')
+  const dumped = await runCommand(['dump', log])
+  expect(dumped).toMatchObject({ code: 1, stdout: expect.stringMatching(/^fault: .*bad-checksum$/m) })
+})
+
+test('a checkpoint is a store of its own', async () => {
+  const directory = temporaryDirectory()
+  const at = inStore(directory)
+  await jsonOf(at('append', 'lines', '--create'), { input: 'one\ntwo\n' })
+  const copy = join(directory, 'copy')
+  await jsonOf(at('checkpoint', copy))
+  await jsonOf(at('append', 'lines'), { input: 'three\n' })
+  const records = await jsonOf(['--dir', copy, 'read', 'lines'])
+  expect(records.map(({ value }) => value)).toEqual(['one', 'two'])
+  const [stats] = await jsonOf(['--dir', copy, 'stats'])
+  expect(stats).toMatchObject({ local: { segments: 1 }, remote: null })
+  expect((await runCommand(['--dir', copy, 'stats'])).stdout).toMatch(/^local\.segments +1$/m)
+})
