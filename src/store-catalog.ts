@@ -10,14 +10,14 @@ import { replaceFileUnsynced } from './metadata/replace-file.ts'
 import { withTopic, writeCatalog } from './metadata/catalog.ts'
 import type { Catalog, CatalogTopic } from './metadata/catalog.ts'
 import { resolveTopicConfig } from './metadata/topic-config.ts'
-import type { NamedTopicConfig, ResolvedTopicConfig } from './metadata/topic-config.ts'
+import type { ResolvedTopicConfig } from './metadata/topic-config.ts'
 import { joinPath, parentPath, PARTITION_METADATA, partitionPath } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import type { LogToOpen } from './log/open-logs.ts'
 
 /** The config in force of a topic of the catalog. */
 export function configOf(topic: CatalogTopic): ResolvedTopicConfig {
-  return resolveTopicConfig(topic.config as NamedTopicConfig)
+  return resolveTopicConfig(topic.config)
 }
 
 /** The logs of all live topics. */
@@ -36,7 +36,11 @@ export function topicLogs(topic: CatalogTopic, paths: StorePaths, fromPartition:
 }
 
 /** Makes the directories of new logs, durably, with Kafka's note of the topic's id, which is an export. */
-export async function makeLogDirectories(fileSystem: FileSystem, topic: CatalogTopic, logs: readonly LogToOpen[]): Promise<void> {
+export async function makeLogDirectories(
+  fileSystem: FileSystem,
+  topic: CatalogTopic,
+  logs: readonly LogToOpen[],
+): Promise<void> {
   const note = new TextEncoder().encode(encodePartitionMetadata(topic.topicId))
   for (const { identity } of logs) {
     if (fileSystem.statSync(identity.directory) === undefined) fileSystem.makeDirectorySync(identity.directory)
@@ -46,7 +50,12 @@ export async function makeLogDirectories(fileSystem: FileSystem, topic: CatalogT
 }
 
 /** Removes all files of a topic that is marked `deleting`, then says so. */
-export async function removeTopicFiles(fileSystem: FileSystem, paths: StorePaths, catalog: Catalog, topic: CatalogTopic): Promise<Catalog> {
+export async function removeTopicFiles(
+  fileSystem: FileSystem,
+  paths: StorePaths,
+  catalog: Catalog,
+  topic: CatalogTopic,
+): Promise<Catalog> {
   for (const { identity } of topicLogs(topic, paths, 0)) {
     const { directory } = identity
     if (fileSystem.statSync(directory) === undefined) continue

@@ -20,11 +20,17 @@ export function checkOurs(fileSystem: FileSystem, paths: StorePaths, create: boo
   const names = fileSystem.listSync(paths.root).map((entry) => entry.name)
   // An open that was interrupted before there was an identity.
   if (names.every((name) => name === 'log' || name === 'varve') && isEmptyStart(fileSystem, paths)) {
-    if (!create && names.length === 0) throw refuse(paths, 'holds no store', 'Create one with the option create', 'create')
+    if (!create && names.length === 0)
+      throw refuse(paths, 'holds no store', 'Create one with the option create', 'create')
     return
   }
   if (names.includes(META_PROPERTIES) || names.some((name) => parsePartitionDirectoryName(name) !== undefined)) {
-    throw refuse(paths, 'looks like a log directory of Kafka', 'It was left untouched; give a directory of its own', 'directory')
+    throw refuse(
+      paths,
+      'looks like a log directory of Kafka',
+      'It was left untouched; give a directory of its own',
+      'directory',
+    )
   }
   throw refuse(paths, 'holds other files', 'It was left untouched; give an empty directory', 'directory')
 }

@@ -2,8 +2,8 @@
  * The heart of an open, writable store: its logs and what they share.
  *
  * Owns     the committer, the journal, the marks, the open files, the index cache; which logs there are.
- * Holds    What the parts ask of each other goes through here: each part names what it needs as a `…Host`, and this is
- *          all of them. After the first failed sync nothing is written any more (P7).
+ * Holds    What the parts ask of each other goes through here: each names what it needs as a `…Host`, and this is all
+ *          of them. After the first failed sync nothing is written any more (P7).
  * Shared   one per open store; `store-open.ts` makes it, `store-close.ts` ends it.
  */
 import { VarveError } from './base/errors.ts'
@@ -55,6 +55,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   readonly plainBatch: BatchFacts
   readonly directBytes: number
   readonly groupBytes: number
+  readonly nameEndMs: number
   readonly maxQueuedBytes: number
   readonly counters: { appendedRecords: number; appendedBytes: number; readRecords: number; readBytes: number }
   /** By log id. */
@@ -77,6 +78,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.plainBatch = plainBatch(parts.epoch)
     this.directBytes = parts.options.tuning.directGroupBytes
     this.groupBytes = parts.options.tuning.groupBytes
+    this.nameEndMs = parts.options.tuning.directEntryMs
     this.maxQueuedBytes = parts.options.maxQueuedBytes
     this.counters = { appendedRecords: 0, appendedBytes: 0, readRecords: 0, readBytes: 0 }
     this.logs = new Map()
@@ -197,7 +199,11 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
         await syncSegments(log)
         synced.push(log)
       }
-      if (synced.length > 0) await this.committer.appendNames(synced.map((log) => log.durable), [])
+      if (synced.length > 0)
+        await this.committer.appendNames(
+          synced.map((log) => log.durable),
+          [],
+        )
     } catch (error) {
       throw this.committer.fail(error)
     }
@@ -221,6 +227,8 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   }
 
   #noRoom(): VarveError {
-    return new VarveError('DISK_FULL', 'The segments have no room for what the journal holds.', { directory: this.paths.log })
+    return new VarveError('DISK_FULL', 'The segments have no room for what the journal holds.', {
+      directory: this.paths.log,
+    })
   }
 }

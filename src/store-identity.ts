@@ -34,7 +34,12 @@ export function readIdentity(fileSystem: FileSystem, paths: StorePaths): Identit
   const body = readStateFile(fileSystem, paths.identity, 'identity', IDENTITY_VERSION)
   if (body === undefined) return undefined
   const reader = new StateReader(body, paths.identity)
-  const identity = { storeId: reader.bytes(16), hashKey: reader.bytes(16), epoch: reader.integer(-1), largestMs: reader.integer() }
+  const identity = {
+    storeId: reader.bytes(16),
+    hashKey: reader.bytes(16),
+    epoch: reader.integer(-1),
+    largestMs: reader.integer(),
+  }
   reader.end()
   return identity
 }
@@ -62,7 +67,13 @@ export class WriterMark {
   readonly #epoch: number
   #stat: FileStat
 
-  private constructor(fileSystem: FileSystem, paths: StorePaths, epoch: number, nonce: Uint8Array<ArrayBuffer>, stat: FileStat) {
+  private constructor(
+    fileSystem: FileSystem,
+    paths: StorePaths,
+    epoch: number,
+    nonce: Uint8Array<ArrayBuffer>,
+    stat: FileStat,
+  ) {
     this.#fileSystem = fileSystem
     this.#paths = paths
     this.#epoch = epoch
@@ -72,7 +83,7 @@ export class WriterMark {
 
   static async take(fileSystem: FileSystem, paths: StorePaths, random: Random, epoch: number): Promise<WriterMark> {
     const nonce = random.bytes(16)
-    await writeStateFile(fileSystem, paths.writer, 'writer', WRITER_VERSION, [process.pid, nonce])
+    await writeStateFile(fileSystem, paths.writer, 'writer', WRITER_VERSION, [fileSystem.processId, nonce])
     const stat = fileSystem.statSync(paths.writer)
     if (stat === undefined) throw fenced(epoch)
     return new WriterMark(fileSystem, paths, epoch, nonce, stat)
@@ -82,7 +93,8 @@ export class WriterMark {
   check(): void {
     const stat = this.#fileSystem.statSync(this.#paths.writer)
     if (stat?.identity === this.#stat.identity && stat.modifiedMs === this.#stat.modifiedMs) return
-    const body = stat === undefined ? undefined : readStateFile(this.#fileSystem, this.#paths.writer, 'writer', WRITER_VERSION)
+    const body =
+      stat === undefined ? undefined : readStateFile(this.#fileSystem, this.#paths.writer, 'writer', WRITER_VERSION)
     const nonce = body?.[1]
     const isOurs = nonce instanceof Uint8Array && Buffer.compare(nonce, this.nonce) === 0
     if (stat === undefined || !isOurs) throw fenced(this.#epoch)
@@ -93,7 +105,8 @@ export class WriterMark {
 function fenced(epoch: number): VarveError<'STORE_FENCED'> {
   return new VarveError(
     'STORE_FENCED',
-    'Another writer has taken this directory over. This store writes no more; close it and open it again if that was not meant.',
+    'Another writer has taken this directory over. This store writes no more; close it, and open it again if that was ' +
+      'not meant.',
     { epoch, currentEpoch: null, ranges: [] },
     { outcome: 'definite' },
   )

@@ -52,7 +52,8 @@ export class Maintenance {
     for (const log of engine.logs.values()) {
       if (this.#stopped || engine.committer.failure !== undefined) return
       if (log.tail.isOld(engine.clock.now(), log.config)) engine.sealActive(log)
-      for (const segment of log.view.segments) if (segment.phase === 'sealing' && log.structure.length === 0) engine.seal(log, segment)
+      for (const segment of log.view.segments)
+        if (segment.phase === 'sealing' && log.structure.length === 0) engine.seal(log, segment)
       if (isRetentionDue) await log.structure.run(() => retain(engine, log))
     }
     if (isRetentionDue) engine.refillReserve()

@@ -114,7 +114,8 @@ class Opening {
     await this.#removeCloseMarks()
     engine.start(this.#journal)
     engine.markLogs(logs)
-    for (const log of logs) for (const segment of log.view.segments) if (segment.phase === 'sealing') engine.seal(log, segment)
+    for (const log of logs)
+      for (const segment of log.view.segments) if (segment.phase === 'sealing') engine.seal(log, segment)
     const recovery = this.#report(closed !== undefined || found.epoch === -1, identity.epoch, quarantine)
     return { engine, catalog, identity, journal: this.#journal, recovery }
   }
@@ -183,7 +184,14 @@ class Opening {
 
   #startJournal(engine: Engine): Promise<Journal> {
     const { random, tuning } = this.#options
-    return Journal.start(this.#fileSystem, this.#paths.journal, random, { ...tuning.journal, inFlight: 2 }, engine.epoch, engine)
+    return Journal.start(
+      this.#fileSystem,
+      this.#paths.journal,
+      random,
+      { ...tuning.journal, inFlight: 2 },
+      engine.epoch,
+      engine,
+    )
   }
 
   async #removeCloseMarks(): Promise<void> {
@@ -231,7 +239,7 @@ function locked(fileSystem: FileSystem, paths: StorePaths): VarveError<'LOCKED'>
 }
 
 function unknownLog(paths: StorePaths, logId: number): VarveError<'CORRUPT'> {
-  const message = `${paths.journal} names a log (${logId}) that ${paths.catalog} does not know. Restore both from one copy.`
+  const message = `${paths.journal} names log ${logId}, which ${paths.catalog} does not know. Restore both from a copy.`
   return new VarveError('CORRUPT', message, { path: paths.catalog, position: null })
 }
 
@@ -250,4 +258,3 @@ async function removeDurably(fileSystem: FileSystem, path: string): Promise<void
   fileSystem.unlinkSync(path)
   await fileSystem.syncDirectory(parentPath(path))
 }
-

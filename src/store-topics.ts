@@ -124,8 +124,10 @@ export class StoreTopics {
     if (codecs !== undefined) {
       const stored = [topic.keyCodec, topic.valueCodec]
       // A topic that was made without codecs takes those that come first.
-      if (topic.valueCodec !== null && stored[0] !== codecs.key) differences.push({ name: 'key codec', stored: stored[0], wanted: codecs.key })
-      if (topic.valueCodec !== null && stored[1] !== codecs.value) differences.push({ name: 'value codec', stored: stored[1], wanted: codecs.value })
+      if (topic.valueCodec !== null && stored[0] !== codecs.key)
+        differences.push({ name: 'key codec', stored: stored[0], wanted: codecs.key })
+      if (topic.valueCodec !== null && stored[1] !== codecs.value)
+        differences.push({ name: 'value codec', stored: stored[1], wanted: codecs.value })
     }
     if (wanted.partitions !== undefined && wanted.partitions !== topic.logIds.length) {
       differences.push({ name: 'partitions', stored: topic.logIds.length, wanted: wanted.partitions })
@@ -138,7 +140,7 @@ export class StoreTopics {
   }
 
   async #alter(topic: CatalogTopic, live: LiveTopic, config: NamedTopicConfig): Promise<void> {
-    const merged = mergeTopicConfig(topic.config as NamedTopicConfig, config)
+    const merged = mergeTopicConfig(topic.config, config)
     const resolved = resolveTopicConfig(merged)
     requireCodec(resolved)
     await this.#write(withTopic(this.#catalog, { ...topic, config: storedConfig(merged) }))
@@ -213,7 +215,7 @@ export class StoreTopics {
 }
 
 function storedConfig(config: NamedTopicConfig): StoredConfig {
-  return config as StoredConfig
+  return config
 }
 
 /** Codecs that need an optional package are refused when the topic is made, not when the first batch is. */
@@ -227,16 +229,24 @@ function requireCodec(config: ResolvedTopicConfig): void {
 }
 
 export function missing(name: string): VarveError<'TOPIC_MISSING'> {
-  return new VarveError('TOPIC_MISSING', `There is no topic ${name}; create it with the option create: 'if-missing'.`, { topic: name })
+  return new VarveError('TOPIC_MISSING', `There is no topic ${name}; create it with the option create: 'if-missing'.`, {
+    topic: name,
+  })
 }
 
 export function conflict(
   name: string,
   differences: readonly { readonly name: string; readonly stored: unknown; readonly wanted: unknown }[],
 ): VarveError<'CONFIG_CONFLICT'> {
-  const list = differences.map((d) => `${d.name} is ${JSON.stringify(d.stored)}, wanted ${JSON.stringify(d.wanted)}`).join('; ')
-  return new VarveError('CONFIG_CONFLICT', `The topic ${name} is not as wanted: ${list}. Use the option alter to change config.`, {
-    topic: name,
-    differences,
-  })
+  const list = differences
+    .map((d) => `${d.name} is ${JSON.stringify(d.stored)}, wanted ${JSON.stringify(d.wanted)}`)
+    .join('; ')
+  return new VarveError(
+    'CONFIG_CONFLICT',
+    `The topic ${name} is not as wanted: ${list}. Use the option alter to change config.`,
+    {
+      topic: name,
+      differences,
+    },
+  )
 }

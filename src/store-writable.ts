@@ -106,7 +106,11 @@ export class WritableStore implements Store {
     this.#check()
     const { deep, signal } = optionsObject(options, ['deep', 'signal'], '')
     const { engine } = this.#opened
-    return verifyStore({ fileSystem: engine.options.fileSystem, paths: engine.paths, logs: [...engine.logs.values()] }, deep ?? false, signal)
+    return verifyStore(
+      { fileSystem: engine.options.fileSystem, paths: engine.paths, logs: [...engine.logs.values()] },
+      deep ?? false,
+      signal,
+    )
   }
 
   stats(): StoreStats {
@@ -130,7 +134,12 @@ export class WritableStore implements Store {
 
   async #close(): Promise<void> {
     const { engine, journal, lock } = this.#opened
-    const closed = new VarveError('CLOSED', `The store ${this.#directory} is closed.`, { what: 'store' }, { outcome: 'definite' })
+    const closed = new VarveError(
+      'CLOSED',
+      `The store ${this.#directory} is closed.`,
+      { what: 'store' },
+      { outcome: 'definite' },
+    )
     engine.refusal = closed
     await this.#topics.idle()
     await this.#maintenance.stop()
@@ -152,6 +161,7 @@ export class WritableStore implements Store {
   }
 
   #check(): void {
-    if (this.#closing !== undefined) throw new VarveError('CLOSED', `The store ${this.#directory} is closed.`, { what: 'store' })
+    if (this.#closing !== undefined)
+      throw new VarveError('CLOSED', `The store ${this.#directory} is closed.`, { what: 'store' })
   }
 }

@@ -21,7 +21,10 @@ export function openStore(directory: string, options: OpenOptions & { readonly m
  *
  * @throws LOCKED when another writer has it open, VERSION_UNSUPPORTED, CORRUPT, DISK_FULL, INVALID_OPTION.
  */
-export function openStore(directory: string, options?: OpenOptions & { readonly mode?: 'read-write' | undefined }): Promise<Store>
+export function openStore(
+  directory: string,
+  options?: OpenOptions & { readonly mode?: 'read-write' | undefined },
+): Promise<Store>
 /** With a mode that is known only at run time: the part that both have. */
 export function openStore(directory: string, options: OpenOptions): Promise<ReadStore>
 export async function openStore(directory: string, options?: OpenOptions): Promise<ReadStore> {

@@ -3,6 +3,8 @@
  *
  * Owns     the public names for users' own tests, one by one.
  */
+import './base/node-version.ts'
+
 export { memoryFileSystem, type MemoryFileSystem } from './base/memory-file-system.ts'
 export { seededRandom } from './base/seeded-random.ts'
 export { testClock, type TestClock } from './base/test-clock.ts'

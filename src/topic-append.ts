@@ -42,7 +42,13 @@ class AppendWaiter implements Waiter {
   readonly #resolve: (receipt: Receipt) => void
   readonly #reject: (error: unknown) => void
 
-  constructor(partition: number, offset: number, timestamp: number, resolve: (receipt: Receipt) => void, reject: (error: unknown) => void) {
+  constructor(
+    partition: number,
+    offset: number,
+    timestamp: number,
+    resolve: (receipt: Receipt) => void,
+    reject: (error: unknown) => void,
+  ) {
     this.end = offset + 1
     this.#receipt = { partition, offset, timestamp, duplicate: false }
     this.#resolve = resolve
@@ -97,21 +103,24 @@ export class TopicAppender<KIn, VIn> {
       const log = this.#prepare(record, resolved)
       const offset = this.take(log, resolved.durability === 'disk')
       const { timestamp } = draft
-      return new Promise((resolve, reject) => addWaiter(log, new AppendWaiter(log.partition, offset, timestamp, resolve, reject)))
+      return new Promise((resolve, reject) =>
+        addWaiter(log, new AppendWaiter(log.partition, offset, timestamp, resolve, reject)),
+      )
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(error)
     }
   }
 
   appendMany(records: readonly NewRecord<KIn, VIn>[], options: AppendOptions<KIn> | undefined): Promise<Receipt[]> {
     try {
-      if (!Array.isArray(records)) throw new VarveError('INVALID_OPTION', 'appendMany takes an array of records.', { option: 'records' })
+      if (!Array.isArray(records))
+        throw new VarveError('INVALID_OPTION', 'appendMany takes an array of records.', { option: 'records' })
       const resolved = resolveAppendOptions(options, this.#engine.options.durability)
       resolved.signal?.throwIfAborted()
       if (records.length === 0) return Promise.resolve([])
       return this.#appendMany(records, resolved)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(error)
     }
   }
 
@@ -160,7 +169,13 @@ export class TopicAppender<KIn, VIn> {
     const buffers: FormBuffer[] = []
     try {
       for (const [log, places] of parts) {
-        buffers.push(buildBatch(this.#engine, log, places.map((place) => place.draft)))
+        buffers.push(
+          buildBatch(
+            this.#engine,
+            log,
+            places.map((place) => place.draft),
+          ),
+        )
         checkAppend(this.#engine, log, buffers.at(-1)!.end)
       }
     } catch (error) {
@@ -202,7 +217,13 @@ export class TopicAppender<KIn, VIn> {
         const first = enqueueBatch(this.#engine, log, buffer, places.length, options.durability === 'disk')
         const part = new PartWaiter((ack) => {
           for (const [n, { index, draft: kept }] of places.entries()) {
-            receipts[index] = { partition: log.partition, offset: first + n, timestamp: kept.timestamp, ack, duplicate: false }
+            receipts[index] = {
+              partition: log.partition,
+              offset: first + n,
+              timestamp: kept.timestamp,
+              ack,
+              duplicate: false,
+            }
           }
           if (--waiting === 0) resolve(receipts)
         }, reject)
@@ -230,7 +251,8 @@ function checkExpected(log: PartitionLog, expected: number): void {
   const { topic, partition, logEnd } = log
   throw new VarveError(
     'EXPECTATION_FAILED',
-    `The log end of ${topic}/${partition} is ${logEnd}, not ${expected} as expected. Nothing was written; read on and decide again.`,
+    `The log end of ${topic}/${partition} is ${logEnd}, not ${expected} as expected. ` +
+      'Nothing was written; read on and decide again.',
     { topic, partition, expected, actual: logEnd },
     { outcome: 'definite' },
   )

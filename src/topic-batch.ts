@@ -90,7 +90,15 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
     const { buffer, byteOffset, byteLength } = cursor.bytes
     const bytes = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength)
     if (length === count) return new StoredBatch(decoder, partition, nextOffset, bytes, places, offsets, timestamps)
-    return new StoredBatch(decoder, partition, nextOffset, bytes, places, offsets.slice(0, length), timestamps.slice(0, length))
+    return new StoredBatch(
+      decoder,
+      partition,
+      nextOffset,
+      bytes,
+      places,
+      offsets.slice(0, length),
+      timestamps.slice(0, length),
+    )
   }
 
   get topic(): N {
@@ -101,7 +109,15 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
   slice(start: number, end: number): StoredBatch<K, V, N> {
     const next = end === this.length ? this.nextOffset : this.offsets[end - 1]! + 1
     const places = this.#places.subarray(start * PLACES, end * PLACES)
-    return new StoredBatch(this.#decoder, this.partition, next, this.#bytes, places, this.offsets.slice(start, end), this.timestamps.slice(start, end))
+    return new StoredBatch(
+      this.#decoder,
+      this.partition,
+      next,
+      this.#bytes,
+      places,
+      this.offsets.slice(start, end),
+      this.timestamps.slice(start, end),
+    )
   }
 
   at(index: number): LogRecord<K, V, N> | undefined {
@@ -141,7 +157,9 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
   valueBytesAt(index: number): Uint8Array | null {
     const at = this.#inside(index) * PLACES
     const start = this.#places[at + VALUE_START]!
-    return start === -1 ? null : new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, this.#places[at + VALUE_END]! - start)
+    return start === -1
+      ? null
+      : new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, this.#places[at + VALUE_END]! - start)
   }
 
   *[Symbol.iterator](): Generator<LogRecord<K, V, N>, undefined, void> {
@@ -153,14 +171,14 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
   keyBytes(index: number): Uint8Array | null {
     const at = index * PLACES
     const start = this.#places[at + KEY_START]!
-    return start === -1 ? null : this.#bytes.subarray(start, this.#places[at + KEY_END]!)
+    return start === -1 ? null : this.#bytes.subarray(start, this.#places[at + KEY_END])
   }
 
   /** @internal */
   valueBytes(index: number): Uint8Array | null {
     const at = index * PLACES
     const start = this.#places[at + VALUE_START]!
-    return start === -1 ? null : this.#bytes.subarray(start, this.#places[at + VALUE_END]!)
+    return start === -1 ? null : this.#bytes.subarray(start, this.#places[at + VALUE_END])
   }
 
   /** @internal */
@@ -170,7 +188,10 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
 
   #inside(index: number): number {
     if (Number.isInteger(index) && index >= 0 && index < this.length) return index
-    throw new VarveError('INVALID_OPTION', `The batch has ${this.length} records; there is no index ${index}.`, { option: 'index', value: index })
+    throw new VarveError('INVALID_OPTION', `The batch has ${this.length} records; there is no index ${index}.`, {
+      option: 'index',
+      value: index,
+    })
   }
 
   #keyAt(index: number): K {

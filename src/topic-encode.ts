@@ -11,7 +11,7 @@ import { ByteSink } from './base/byte-sink.ts'
 import { allowsNull, encoderOf, recordRefused } from './base/codec-face.ts'
 import type { Codec, Encoder } from './base/codec-face.ts'
 import { VarveError } from './base/errors.ts'
-import { partitionOfKey, StickyPartition } from './base/partitioner.ts'
+import { partitionOfKey, type StickyPartition } from './base/partitioner.ts'
 import { checkedHeaders } from './base/record-headers.ts'
 import { parseInteger } from './base/units.ts'
 import type { RecordDraft } from './log/append.ts'
@@ -40,11 +40,16 @@ export class RecordEncoder<KIn, VIn> {
   /** The partition of the record encoded last. */
   partition = 0
 
-  constructor(topic: EncodeSubject, key: Codec<unknown, KIn> | undefined, value: Codec<unknown, VIn>, sticky: StickyPartition) {
+  constructor(
+    topic: EncodeSubject,
+    key: Codec<unknown, KIn> | undefined,
+    value: Codec<unknown, VIn>,
+    sticky: StickyPartition,
+  ) {
     this.#topic = topic
-    this.#key = key === undefined ? undefined : (encoderOf(key) as Encoder<KIn & {}>)
+    this.#key = key === undefined ? undefined : encoderOf(key)
     this.#nullKeys = key === undefined || allowsNull(key)
-    this.#value = encoderOf(value) as Encoder<VIn & {}>
+    this.#value = encoderOf(value)
     this.#sticky = sticky
   }
 
@@ -56,7 +61,7 @@ export class RecordEncoder<KIn, VIn> {
   /** Encodes `record`, the `index`th of the call, into `draft`; `now` is the time of the append. */
   encode(record: NewRecord<KIn, VIn>, index: number, now: number, draft: RecordDraft): void {
     if (typeof record !== 'object' || record === null) throw this.#refuse(index, 'a record is an object with a value')
-    this.#encodeKey(record.key as KIn | null | undefined, index, draft)
+    this.#encodeKey(record.key, index, draft)
     this.#encodeValue(record.value, index, draft)
     this.#encodeHeaders(record, index, draft)
     draft.timestamp = this.#timestamp(record.timestamp, now, index)
@@ -158,7 +163,10 @@ export class RecordEncoder<KIn, VIn> {
       )
     }
     if (own !== undefined && own !== partition && config.placement === 'key') {
-      throw this.#refuse(index, `its key belongs to partition ${own}, not ${partition}; placement: 'manual' allows that`)
+      throw this.#refuse(
+        index,
+        `its key belongs to partition ${own}, not ${partition}; placement: 'manual' allows that`,
+      )
     }
     return partition
   }
@@ -169,4 +177,3 @@ export class RecordEncoder<KIn, VIn> {
     return new VarveError('INVALID_RECORD', message, { topic, index, issues: [] }, { outcome: 'definite' })
   }
 }
-

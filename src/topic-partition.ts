@@ -54,7 +54,11 @@ export class TopicPartition<K, V, N extends string> implements Partition<K, V, N
     const log = this.#log
     parseInteger(offset, 'offset')
     if (offset < log.logStart || offset >= log.highWatermark) throw log.outOfRange(offset)
-    const read = new PartitionRead(this.#host, log, this.#decoder, { outOfRange: 'error', blockBytes: POINT_BLOCK_BYTES, lasting: false })
+    const read = new PartitionRead(this.#host, log, this.#decoder, {
+      outOfRange: 'error',
+      blockBytes: POINT_BLOCK_BYTES,
+      lasting: false,
+    })
     read.offset = offset
     read.until = offset + 1
     try {
@@ -104,5 +108,7 @@ function segmentInfo(segment: Segment): SegmentInfo {
 }
 
 export function readOnly(topic: string): VarveError<'READ_ONLY'> {
-  return new VarveError('READ_ONLY', `${topic} was opened read-only; open the store for writing to change it.`, { topic })
+  return new VarveError('READ_ONLY', `${topic} was opened read-only; open the store for writing to change it.`, {
+    topic,
+  })
 }

@@ -120,9 +120,19 @@ export class PartitionRead<K, V, N extends string> {
       cursor.open(scan.bytes, scan.view, batch.position)
       const until = this.untilTime === Infinity ? this.until : this.#firstAtTime(scan)
       cursor.open(scan.bytes, scan.view, batch.position)
-      return StoredBatch.take(this.#decoder, this.log.partition, cursor, batch.count, this.offset, until, Math.min(next, until))
+      return StoredBatch.take(
+        this.#decoder,
+        this.log.partition,
+        cursor,
+        batch.count,
+        this.offset,
+        until,
+        Math.min(next, until),
+      )
     } catch (error) {
-      throw error instanceof BatchDamage ? damagedBatch(this.log, scan.segment, scan.filePosition, batch.baseOffset, error) : error
+      throw error instanceof BatchDamage
+        ? damagedBatch(this.log, scan.segment, scan.filePosition, batch.baseOffset, error)
+        : error
     }
   }
 

@@ -12,7 +12,7 @@ import type { LogRecord, Positions } from './base/api-records.ts'
 import { VarveError } from './base/errors.ts'
 import type { ResolvedReadOptions } from './base/read-options.ts'
 import type { StoredBatch } from './topic-batch.ts'
-import { PartitionRead } from './topic-read-partition.ts'
+import { type PartitionRead } from './topic-read-partition.ts'
 
 /** What to read, and how to open its partitions. */
 export interface ReadPlan<K, V, N extends string> {
@@ -135,7 +135,7 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
           return found === undefined ? slow() : Promise.resolve(found)
         } catch (error) {
           this.#end()
-          return Promise.reject(error as Error)
+          return Promise.reject(error)
         }
       },
       return: () => this.#return(),
@@ -271,7 +271,10 @@ function serial<T>(task: () => Promise<T>): (() => Promise<T>) & { isBusy(): boo
   return Object.assign(run, { isBusy: () => last !== undefined })
 }
 
-function rawRecord<K, V, N extends string>(batch: StoredBatch<K, V, N>, index: number): LogRecord<Uint8Array<ArrayBuffer> | null, Uint8Array<ArrayBuffer>> {
+function rawRecord<K, V, N extends string>(
+  batch: StoredBatch<K, V, N>,
+  index: number,
+): LogRecord<Uint8Array<ArrayBuffer> | null, Uint8Array<ArrayBuffer>> {
   return {
     topic: batch.topic,
     partition: batch.partition,

@@ -146,6 +146,7 @@ export class TopicWriter<KIn, VIn> implements Writer<KIn, VIn> {
 
   #check(): void {
     if (this.#failure !== undefined) throw this.#failure.error
-    if (this.#closed !== undefined && this.#groups === 0) throw new VarveError('CLOSED', 'The writer is closed.', { what: 'writer' })
+    if (this.#closed !== undefined && this.#groups === 0)
+      throw new VarveError('CLOSED', 'The writer is closed.', { what: 'writer' })
   }
 }

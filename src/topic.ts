@@ -43,7 +43,12 @@ export class TopicReads<K, V, N extends string> {
   readonly #host: PartitionHost
   readonly #decoder: RecordDecoder<K, V, N>
 
-  constructor(name: N, state: TopicState, host: PartitionHost, codecs: Pick<TopicCodecs<K, V, never, never>, 'key' | 'value'>) {
+  constructor(
+    name: N,
+    state: TopicState,
+    host: PartitionHost,
+    codecs: Pick<TopicCodecs<K, V, never, never>, 'key' | 'value'>,
+  ) {
     this.name = name
     this.#state = state
     this.#host = host
@@ -69,7 +74,11 @@ export class TopicReads<K, V, N extends string> {
     const open = (lasting: boolean): PartitionRead<K, V, N>[] =>
       resolved.partitions.map((partition) => {
         const log = this.#state.logs[partition]!
-        return new PartitionRead(this.#host, log, this.#decoder, { outOfRange: resolved.outOfRange, blockBytes, lasting })
+        return new PartitionRead(this.#host, log, this.#decoder, {
+          outOfRange: resolved.outOfRange,
+          blockBytes,
+          lasting,
+        })
       })
     return new TopicReader({ options: resolved, open })
   }
@@ -81,7 +90,10 @@ export class TopicReads<K, V, N extends string> {
 }
 
 /** A topic of a store that is open for writing. */
-export class TopicHandle<K, V, N extends string, KIn, VIn> extends TopicReads<K, V, N> implements Topic<K, V, N, KIn, VIn> {
+export class TopicHandle<K, V, N extends string, KIn, VIn>
+  extends TopicReads<K, V, N>
+  implements Topic<K, V, N, KIn, VIn>
+{
   readonly #engine: Engine
   readonly #appender: TopicAppender<KIn, VIn>
   readonly #addPartitions: (name: string, count: number) => Promise<number>
@@ -94,7 +106,7 @@ export class TopicHandle<K, V, N extends string, KIn, VIn> extends TopicReads<K,
     codecs: TopicCodecs<K, V, KIn, VIn>,
     addPartitions: (name: string, count: number) => Promise<number>,
   ) {
-    super(name, state, host, codecs as TopicCodecs<K, V, never, never>)
+    super(name, state, host, codecs)
     const sticky = new StickyPartition(engine.options.random, state.logs.length)
     const facts = {
       name,

@@ -1,6 +1,8 @@
 /**
  * The package `varve`: its public names, one by one.
  */
+import './base/node-version.ts'
+
 export { bytes, json, msgpack, nullable, utf8 } from './base/codec.ts'
 export { VarveError } from './base/errors.ts'
 export { header } from './base/record-headers.ts'

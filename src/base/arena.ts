@@ -147,7 +147,7 @@ export function allocate(bytes: number): Slab {
 /** An ordinary buffer that is never lent again: for bytes that a caller may hold. `release` leaves it alone. */
 export function lastingSlab(bytes: number): Slab {
   const { buffer } = Buffer.allocUnsafeSlow(bytes)
-  return new Slab(buffer as ArrayBuffer, 0, bytes, -1, true)
+  return new Slab(buffer, 0, bytes, -1, true)
 }
 
 /** Takes a slab back. Nobody may touch its bytes from here on. */

@@ -30,7 +30,10 @@ export interface ErrorDetails {
   /** invalid. No such partition. */
   PARTITION_MISSING: TopicPartition & { readonly partitions: number }
   /** conflict. A config key, codec or partition count differs. */
-  CONFIG_CONFLICT: { readonly topic: string; readonly differences: readonly { readonly name: string; readonly stored: unknown; readonly wanted: unknown }[] }
+  CONFIG_CONFLICT: {
+    readonly topic: string
+    readonly differences: readonly { readonly name: string; readonly stored: unknown; readonly wanted: unknown }[]
+  }
   /** invalid. */
   INVALID_TOPIC_NAME: { readonly topic: string }
   /** invalid. */
@@ -43,12 +46,19 @@ export interface ErrorDetails {
   RECORD_TOO_LARGE: { readonly topic: string; readonly bytes: number; readonly maxBytes: number }
   /** invalid. */
   OFFSET_OUT_OF_RANGE: TopicPartition & { readonly offset: number; readonly logStart: number; readonly logEnd: number }
-  /** conflict. `actual`: the log end, or the key's newest offset, null when it has none. Retryable when an open transaction holds the key. */
+  /**
+   * conflict. `actual`: the log end, or the key's newest offset, null when it has none. Retryable when an open
+   * transaction holds the key.
+   */
   EXPECTATION_FAILED: TopicPartition & { readonly expected: number | null; readonly actual: number | null }
   /** conflict. A newer producer with this id exists. */
   PRODUCER_FENCED: { readonly id: string }
   /** conflict. */
-  OUT_OF_ORDER_SEQUENCE: TopicPartition & { readonly id: string; readonly sequence: number; readonly lastSequence: number }
+  OUT_OF_ORDER_SEQUENCE: TopicPartition & {
+    readonly id: string
+    readonly sequence: number
+    readonly lastSequence: number
+  }
   /** invalid. Not possible in this state: already decided, one already open, none open. */
   TRANSACTION_STATE: { readonly id: string; readonly state: 'none' | 'open' | 'committed' | 'aborted' }
   /** conflict. Ended by `abortTransaction` or the store's close. */
@@ -58,11 +68,21 @@ export interface ErrorDetails {
   /** conflict. The partition moved to another member, or the group has members. */
   GROUP_FENCED: { readonly group: string; readonly topic?: string | undefined; readonly partition?: number | undefined }
   /** conflict. A newer writer holds the directory or the bucket. */
-  STORE_FENCED: { readonly epoch: number; readonly currentEpoch: number | null; readonly ranges: readonly (TopicPartition & { readonly from: number; readonly to: number })[] }
+  STORE_FENCED: {
+    readonly epoch: number
+    readonly currentEpoch: number | null
+    readonly ranges: readonly (TopicPartition & { readonly from: number; readonly to: number })[]
+  }
   /** unavailable. A sync failed: no writes until the store is opened again. */
   LOG_FAILED: { readonly path: string }
   /** corrupt. Damage below the durable end; refused, never served. */
-  CORRUPT: { readonly path: string; readonly position: number | null; readonly topic?: string | undefined; readonly partition?: number | undefined; readonly offset?: number | undefined }
+  CORRUPT: {
+    readonly path: string
+    readonly position: number | null
+    readonly topic?: string | undefined
+    readonly partition?: number | undefined
+    readonly offset?: number | undefined
+  }
   /** unavailable. The disk, or `localMaxBytes` with `onFull: 'reject'`. */
   DISK_FULL: { readonly directory: string }
   /** unavailable. Too many bytes wait. */
@@ -186,10 +206,25 @@ export function fileError(error: unknown, path: string, what: string, facts: Err
   if (errno === undefined || VarveError.is(error)) return error
   const all = { ...facts, cause: error }
   if (errno === 'ENOSPC' || errno === 'EDQUOT') {
-    return new VarveError('DISK_FULL', `${what}: no room left for ${path}. Free space and try again.`, { directory: path }, all)
+    return new VarveError(
+      'DISK_FULL',
+      `${what}: no room left for ${path}. Free space and try again.`,
+      { directory: path },
+      all,
+    )
   }
   if (errno === 'EIO' && facts.outcome === undefined) {
-    return new VarveError('CORRUPT', `${what}: ${path} cannot be read (${errno}). Check the disk.`, { path, position: null }, all)
+    return new VarveError(
+      'CORRUPT',
+      `${what}: ${path} cannot be read (${errno}). Check the disk.`,
+      { path, position: null },
+      all,
+    )
   }
-  return new VarveError('LOG_FAILED', `${what}: ${errno} at ${path}. Mend the cause and open the store again.`, { path }, all)
+  return new VarveError(
+    'LOG_FAILED',
+    `${what}: ${errno} at ${path}. Mend the cause and open the store again.`,
+    { path },
+    all,
+  )
 }

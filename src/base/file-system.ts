@@ -58,6 +58,8 @@ export interface Watch {
 
 export interface FileSystem {
   readonly '~varve': 'fileSystem'
+  /** Of the process that uses it, to tell a person who holds a lock. */
+  readonly processId: number
   openSync(path: string, mode: OpenMode): File
   /** `undefined` only when nothing has this name. Does not follow links. */
   statSync(path: string): FileStat | undefined

@@ -53,7 +53,8 @@ export function simulatedFileSystem(options: SimOptions = {}): SimulatedFileSyst
 
 /** @internal The public face and what our own simulator needs beside it. */
 export class SimulatedFileSystem implements MemoryFileSystem {
-  readonly '~varve': 'fileSystem' = 'fileSystem'
+  readonly '~varve' = 'fileSystem' as const
+  readonly processId: number = 1
   readonly #core: SimCore
   /** Undefined: never stale. */
   readonly #generation: number | undefined

@@ -130,7 +130,7 @@ export interface RandomFaults {
 
 /** One client of a bucket in memory. */
 export class MemoryObjectStore implements ObjectStore {
-  readonly '~varve': 'objectStore' = 'objectStore'
+  readonly '~varve' = 'objectStore' as const
   readonly place: string = 'memory://bucket'
   readonly bucket: MemoryBucket
   /** Faults at random, beside those of `failNext`. */

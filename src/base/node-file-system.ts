@@ -60,6 +60,7 @@ const BOOT_TIME_ROUNDING_MS = 60_000
 export function nodeFileSystem(): FileSystem {
   return {
     '~varve': 'fileSystem',
+    processId: process.pid,
     openSync: openFile,
     statSync,
     listSync: (directory) => readdirSync(directory, { withFileTypes: true }).map(entryOf).sort(byName),

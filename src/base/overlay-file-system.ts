@@ -39,6 +39,7 @@ type Entry = OverlayNode | 'directory' | undefined
 
 class OverlayFileSystem implements FileSystem {
   readonly '~varve' = 'fileSystem'
+  readonly processId: number = 0
   readonly #below: FileSystem
   readonly #entries = new Map<string, Entry>()
   #made = 0

@@ -7,7 +7,11 @@ import { errnoOf } from './errors.ts'
 import type { File, FileSystem } from './file-system.ts'
 
 /** The bytes of a file of at most `maxBytes`; undefined when there is none, or it is larger. */
-export function readFileSync(fileSystem: FileSystem, path: string, maxBytes: number): Uint8Array<ArrayBuffer> | undefined {
+export function readFileSync(
+  fileSystem: FileSystem,
+  path: string,
+  maxBytes: number,
+): Uint8Array<ArrayBuffer> | undefined {
   let file: File
   try {
     file = fileSystem.openSync(path, 'read')

@@ -9,7 +9,7 @@
  */
 import { invariant } from './invariant.ts'
 import type { Random } from './random.ts'
-import { namesOf, SimDisk } from './sim-disk.ts'
+import { namesOf, type SimDisk } from './sim-disk.ts'
 import { errnoError } from './sim-errno.ts'
 
 export type OperationKind =

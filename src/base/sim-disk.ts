@@ -129,9 +129,8 @@ export class SimDisk {
   }
 
   syncFile(file: SimFileNode, upTo: number): void {
-    // On a journaling disk the sync of a new file, or of a new size, writes the journal, with all names up to now.
-    const isNew = file.created > this.journaledUpTo
-    if (isNew || file.durable.size !== file.cached.size) this.journaledUpTo = this.sequence
+    // On a journaling disk the sync of a new file or size writes the journal up to there, with all names before.
+    this.journaledUpTo = Math.max(this.journaledUpTo, file.created, file.lastSizeChange(upTo))
     file.sync(upTo)
     if (file.dirty.length === 0) this.dirtyFiles.delete(file)
   }
@@ -162,7 +161,7 @@ export class SimDisk {
       applied.add(op)
       if (op.add === undefined && op.node.kind === 'file') this.releaseIfGone(op.node)
     }
-    if (applied.size > 0) this.journaledUpTo = Math.max(this.journaledUpTo, Math.min(upTo, this.sequence))
+    for (const { sequence } of applied) this.journaledUpTo = Math.max(this.journaledUpTo, sequence)
     this.nameOps = this.nameOps.filter((op) => !applied.has(op))
   }
 

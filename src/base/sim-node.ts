@@ -38,7 +38,7 @@ export interface NameOp {
 export type SimNode = SimFileNode | SimDirectory
 
 export class SimDirectory {
-  readonly kind: 'directory' = 'directory'
+  readonly kind = 'directory' as const
   readonly number: number
   readonly cached: Map<string, SimNode> = new Map()
   readonly durable: Map<string, SimNode> = new Map()
@@ -49,7 +49,7 @@ export class SimDirectory {
 }
 
 export class SimFileNode {
-  readonly kind: 'file' = 'file'
+  readonly kind = 'file' as const
   readonly number: number
   cached: Pages = new Pages()
   durable: Pages = new Pages()
@@ -73,6 +73,13 @@ export class SimFileNode {
   apply(op: FileOp): void {
     applyOp(this.cached, op)
     this.dirty.push(op)
+  }
+
+  /** The sequence number, up to a limit, of the last unsynced change that the durable size does not know; or 0. */
+  lastSizeChange(upTo: number): number {
+    const changesSize = (op: FileOp): boolean =>
+      op.sequence <= upTo && (op.kind === 'truncate' || op.position + op.length > this.durable.size)
+    return this.dirty.findLast(changesSize)?.sequence ?? 0
   }
 
   /** Makes durable what is dirty up to a sequence number. The size is written as the cache has it. */

@@ -50,6 +50,8 @@ export class GitProcess implements AsyncDisposable {
   readonly #args: readonly string[]
   readonly #ending: Promise<Ending>
   #stderr = ''
+  /** Wakes the feeder that waits for room. */
+  #go: () => void = () => undefined
 
   constructor(directory: string, args: readonly string[]) {
     this.#args = args
@@ -60,9 +62,10 @@ export class GitProcess implements AsyncDisposable {
     })
     // A git that ended early breaks the pipe; its exit code tells why.
     this.#child.stdin.on('error', () => undefined)
-    this.#ending = new Promise((resolve) => {
-      this.#child.once('error', (failure) => resolve({ code: null, failure }))
-      this.#child.once('close', (code) => resolve({ code, failure: undefined }))
+    for (const event of ['drain', 'close']) this.#child.stdin.on(event, () => this.#go())
+    this.#ending = new Promise((settle) => {
+      this.#child.once('error', (failure) => settle({ code: null, failure }))
+      this.#child.once('close', (code) => settle({ code, failure: undefined }))
     })
   }
 
@@ -71,9 +74,8 @@ export class GitProcess implements AsyncDisposable {
     const { stdin } = this.#child
     if (stdin.destroyed) return false
     if (stdin.write(text)) return true
-    await new Promise<void>((resolve) => {
-      stdin.once('drain', resolve)
-      stdin.once('close', resolve)
+    await new Promise<void>((go) => {
+      this.#go = go
     })
     return !stdin.destroyed
   }

@@ -15,7 +15,7 @@ import { CODEC_GZIP, CODEC_LZ4, CODEC_SNAPPY, CODEC_ZSTD, patchBatchPlace, RECOR
 import { NO_HEADERS } from '../segment/headers.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
 import type { Committer } from './commit.ts'
-import { FormBuffer, Forming } from './forming.ts'
+import { type FormBuffer, Forming } from './forming.ts'
 import type { Compress, Waiter } from './forming.ts'
 import type { PartitionLog } from './log.ts'
 
@@ -113,7 +113,13 @@ export function buildBatch(host: AppendHost, log: PartitionLog, drafts: Iterable
 }
 
 /** Takes a batch that `buildBatch` built; answers its first offset. */
-export function enqueueBatch(host: AppendHost, log: PartitionLog, buffer: FormBuffer, records: number, disk: boolean): number {
+export function enqueueBatch(
+  host: AppendHost,
+  log: PartitionLog,
+  buffer: FormBuffer,
+  records: number,
+  disk: boolean,
+): number {
   const forming = formingOf(log, disk)
   const baseOffset = log.logEnd
   const built = buffer.batches[0]!
@@ -145,7 +151,19 @@ function factsFor(host: AppendHost, log: PartitionLog, draft: RecordDraft): Batc
 function enter(forming: Forming, draft: RecordDraft, recordBytes: number): void {
   if (forming.appendTime !== -1) draft.timestamp = forming.appendTime
   const { timestamp, key, keyStart, keyEnd, value, valueStart, valueEnd, headers, headersEnd, headerCount } = draft
-  forming.append(recordBytes, timestamp, key, keyStart, keyEnd, value, valueStart, valueEnd, headers, headersEnd, headerCount)
+  forming.append(
+    recordBytes,
+    timestamp,
+    key,
+    keyStart,
+    keyEnd,
+    value,
+    valueStart,
+    valueEnd,
+    headers,
+    headersEnd,
+    headerCount,
+  )
 }
 
 const CODECS = { gzip: CODEC_GZIP, snappy: CODEC_SNAPPY, lz4: CODEC_LZ4, zstd: CODEC_ZSTD }
@@ -153,7 +171,12 @@ const CODECS = { gzip: CODEC_GZIP, snappy: CODEC_SNAPPY, lz4: CODEC_LZ4, zstd: C
 function compressionOf(config: ResolvedTopicConfig): Compress | undefined {
   const codec = config.compressionType
   if (codec === 'none') return undefined
-  const level = { gzip: config.compressionGzipLevel, zstd: config.compressionZstdLevel, lz4: config.compressionLz4Level, snappy: undefined }[codec]
+  const level = {
+    gzip: config.compressionGzipLevel,
+    zstd: config.compressionZstdLevel,
+    lz4: config.compressionLz4Level,
+    snappy: undefined,
+  }[codec]
   return (plain) => compressBatch(plain, CODECS[codec], level)
 }
 
@@ -166,7 +189,8 @@ function queueFull(host: AppendHost, queuedBytes: number): VarveError {
   const { maxQueuedBytes } = host
   return new VarveError(
     'QUEUE_FULL',
-    `${queuedBytes} bytes of appends would wait, and maxQueuedBytes is ${maxQueuedBytes}. Await earlier appends first, or use a writer.`,
+    `${queuedBytes} bytes of appends would wait, and maxQueuedBytes is ${maxQueuedBytes}. ` +
+      'Await earlier appends first, or use a writer.',
     { queuedBytes, maxQueuedBytes },
     { outcome: 'definite' },
   )
@@ -180,9 +204,9 @@ function noRoom(log: PartitionLog): VarveError {
 export function tooLarge(topic: string, bytes: number, maxBytes: number): VarveError {
   return new VarveError(
     'RECORD_TOO_LARGE',
-    `The batch for ${topic} would take ${bytes} bytes, and maxMessageBytes of the topic is ${maxBytes}. Nothing was written.`,
+    `The batch for ${topic} would take ${bytes} bytes, and maxMessageBytes of the topic is ${maxBytes}. ` +
+      'Nothing was written.',
     { topic, bytes, maxBytes },
     { outcome: 'definite' },
   )
 }
-

@@ -15,7 +15,7 @@
  * @hot
  */
 import type { Clock } from '../base/clock.ts'
-import { errnoOf, VarveError } from '../base/errors.ts'
+import type { VarveError } from '../base/errors.ts'
 import type { DurableEnd, Piece } from '../journal/entry-format.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Forming } from './forming.ts'
@@ -23,12 +23,16 @@ import type { PartitionLog } from './log.ts'
 import { noteRun, openTarget, placeRuns, writeRunSync } from './run.ts'
 import type { Run, RunTarget } from './run.ts'
 import { cutBack } from './cut-back.ts'
+import { EndNames } from './end-names.ts'
 import { syncSegments } from './flush.ts'
+import { diskFull, isDiskFull, logFailed } from './write-errors.ts'
 
 export interface CommitHost extends RunTarget {
   readonly clock: Clock
   /** A group of this size or more for one log is synced in its segment. */
   readonly directBytes: number
+  /** A durable end that no entry names yet is named within this time. */
+  readonly nameEndMs: number
   /** Bytes that one journal entry takes at most, over all logs. */
   readonly groupBytes: number
   /** Throws when another writer has taken the directory over. */
@@ -49,20 +53,21 @@ interface Part {
 }
 
 const MAX_DIRECT = 2
-/** A durable end that no entry names yet is named within this time. */
-const NAME_END_MS = 100
+/** What a log costs in an entry beside its batches, at most. */
+const PIECE_BYTES = 256
 /** How often segments without room are tried again. */
 const RETRY_MS = 100
 
 export class Committer {
   readonly #host: CommitHost
   readonly #journal: Journal
+  readonly #directBytes: number
+  readonly #groupBytes: number
   readonly #waiting = new Set<PartitionLog>()
-  readonly #unnamed = new Set<PartitionLog>()
+  readonly #names: EndNames
   #scheduled = false
   #directs = 0
   #entries = 0
-  #naming = false
   #queuedBytes = 0
   #groups = 0
   #failure: VarveError | undefined
@@ -73,6 +78,9 @@ export class Committer {
   constructor(host: CommitHost, journal: Journal) {
     this.#host = host
     this.#journal = journal
+    this.#directBytes = Math.min(host.directBytes, journal.maxEntryBytes)
+    this.#groupBytes = Math.min(host.groupBytes, journal.maxEntryBytes)
+    this.#names = new EndNames(host.clock, host.nameEndMs, () => this.#startEntries(true))
   }
 
   /** Bytes that were appended and are not acknowledged. */
@@ -105,14 +113,7 @@ export class Committer {
 
   /** A sync of its segments moved `log.durable`: the next entry names it. */
   nameEnd(log: PartitionLog): void {
-    log.endUnnamed = true
-    this.#unnamed.add(log)
-    if (this.#naming) return
-    this.#naming = true
-    this.#host.clock.timer(NAME_END_MS, () => {
-      this.#naming = false
-      this.#startEntries(true)
-    })
+    this.#names.add(log)
   }
 
   /** Resolves when nothing waits and nothing is under way. */
@@ -206,7 +207,7 @@ export class Committer {
       if (this.#directs >= MAX_DIRECT) return
       const { forming } = log
       if (forming?.disk !== true || !isFree(log)) continue
-      if (log.hasUnsynced || forming.bytes + forming.openSize() >= this.#host.directBytes) void this.#direct(log)
+      if (log.hasUnsynced || forming.bytes + forming.openSize() >= this.#directBytes) void this.#direct(log)
     }
   }
 
@@ -251,7 +252,7 @@ export class Committer {
   #startEntries(namesToo: boolean): void {
     while (this.#failure === undefined && this.#journal.hasRoom) {
       const parts = this.#collect()
-      if (parts.length === 0 && !(namesToo && this.#unnamed.size > 0)) return
+      if (parts.length === 0 && !(namesToo && !this.#names.isEmpty)) return
       void this.#entry(parts)
       namesToo = false
     }
@@ -263,9 +264,9 @@ export class Committer {
     for (const log of this.#waiting) {
       const { forming } = log
       if (forming?.disk !== true || log.busy || log.hasUnsynced) continue
-      const size = forming.bytes + forming.openSize()
-      if (size >= this.#host.directBytes) continue
-      if (parts.length > 0 && bytes + size > this.#host.groupBytes) break
+      const size = forming.bytes + forming.openSize() + PIECE_BYTES
+      if (size >= this.#directBytes) continue
+      if (parts.length > 0 && bytes + size > this.#groupBytes) break
       bytes += size
       parts.push(this.#take(log))
     }
@@ -280,7 +281,7 @@ export class Committer {
       for (const run of part.runs) pieces.push(run)
     }
     try {
-      await this.#journal.append(pieces, this.#takeEnds(), [])
+      await this.#journal.append(pieces, this.#names.take(), [])
     } catch (error) {
       this.#refuseParts(parts, error)
       return
@@ -292,16 +293,6 @@ export class Committer {
     this.#unapplied.push(...parts)
     if (this.#unapplied.length === parts.length) this.#apply()
     this.#settled()
-  }
-
-  #takeEnds(): DurableEnd[] {
-    const ends: DurableEnd[] = []
-    for (const log of this.#unnamed) {
-      log.endUnnamed = false
-      if (log.ended === undefined) ends.push(log.durable)
-    }
-    this.#unnamed.clear()
-    return ends
   }
 
   /** A durable entry goes to the segments; J10: it is a success even while they cannot take it. */
@@ -407,25 +398,4 @@ export class Committer {
 
 function isFree(log: PartitionLog): boolean {
   return log.entriesInFlight === 0 && !log.busy
-}
-
-function isDiskFull(error: unknown): boolean {
-  const errno = errnoOf(error)
-  return errno === 'ENOSPC' || errno === 'EDQUOT'
-}
-
-function diskFull(log: PartitionLog, cause: unknown): VarveError {
-  const message = `${log.topic}/${log.partition}: the disk is full, nothing was written. Free space and append again.`
-  return new VarveError('DISK_FULL', message, { directory: log.directory }, { outcome: 'definite', cause })
-}
-
-function logFailed(error: unknown, outcome: 'definite' | 'indefinite'): VarveError {
-  if (VarveError.is(error, 'STORE_FENCED')) return error
-  const path = (error as { path?: unknown } | null)?.path
-  return new VarveError(
-    'LOG_FAILED',
-    `Writing failed (${errnoOf(error) ?? 'unknown cause'}${typeof path === 'string' ? ` at ${path}` : ''}): the store takes no writes until it is opened again.`,
-    { path: typeof path === 'string' ? path : '' },
-    { outcome, cause: error },
-  )
 }

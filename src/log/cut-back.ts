@@ -20,5 +20,11 @@ export async function cutBack(log: PartitionLog): Promise<void> {
 /** The tail of a log of which nothing is under way. */
 export function tailOf(log: { readonly active: PartitionLog['active'] }): Tail {
   const { active } = log
-  return new Tail(active.baseOffset, active.sizeBytes, active.facts.startedMs, active.offsets?.count ?? 0, active.bytesSinceIndex)
+  return new Tail(
+    active.baseOffset,
+    active.sizeBytes,
+    active.facts.startedMs,
+    active.offsets?.count ?? 0,
+    active.bytesSinceIndex,
+  )
 }

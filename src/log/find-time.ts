@@ -4,8 +4,10 @@
  * Holds    Segments are asked by their greatest timestamp, oldest first; the time index names a batch to start from,
  *          the batches' own maximum the one to look into. An index that names the wrong place only costs time.
  */
+import { BatchDamage } from '../segment/batch-format.ts'
 import { RecordCursor } from '../segment/record-cursor.ts'
 import { VarveError } from '../base/errors.ts'
+import { damagedBatch } from './damage.ts'
 import type { PartitionLog } from './log.ts'
 import { LogScan } from './scan.ts'
 import type { ScanHost } from './scan.ts'
@@ -19,33 +21,59 @@ export interface TimedOffset {
 
 /** The first readable record with a timestamp of `time` or later. */
 export async function findTime(host: ScanHost, log: PartitionLog, time: number): Promise<TimedOffset | undefined> {
-  if (Number.isNaN(time)) throw new VarveError('INVALID_OPTION', 'time must be a Date or ms since 1970, not NaN.', { option: 'time', value: time })
+  if (Number.isNaN(time))
+    throw new VarveError('INVALID_OPTION', 'time must be a Date or ms since 1970, not NaN.', {
+      option: 'time',
+      value: time,
+    })
   for (const segment of log.view.segments) {
     if (segment.nextOffset <= log.logStart || segment.facts.maxTimestamp < time || segment.sizeBytes === 0) continue
     host.loadIndexes(log, segment)
     const start = segment.baseOffset + Math.max(0, segment.times!.floorOffset(time))
-    const found = await firstAtTime(host, log, Math.max(start, log.logStart), Math.min(segment.nextOffset, log.lastStable), time)
+    const found = await firstAtTime(
+      host,
+      log,
+      Math.max(start, log.logStart),
+      Math.min(segment.nextOffset, log.lastStable),
+      time,
+    )
     if (found !== undefined) return found
   }
   return undefined
 }
 
-async function firstAtTime(host: ScanHost, log: PartitionLog, from: number, limit: number, time: number): Promise<TimedOffset | undefined> {
+async function firstAtTime(
+  host: ScanHost,
+  log: PartitionLog,
+  from: number,
+  limit: number,
+  time: number,
+): Promise<TimedOffset | undefined> {
   const scan = new LogScan(host, log, from, BLOCK_BYTES, false)
-  const cursor = new RecordCursor()
   try {
     do {
       while (scan.next(limit)) {
-        const { batch } = scan
-        if (batch.isControl || batch.maxTimestamp < time) continue
-        cursor.open(scan.bytes, scan.view, batch.position)
-        while (cursor.next()) {
-          if (cursor.timestamp >= time && cursor.offset >= log.logStart) return { offset: cursor.offset, timestamp: cursor.timestamp }
-        }
+        const found = scan.batch.isControl || scan.batch.maxTimestamp < time ? undefined : firstInBatch(scan, log, time)
+        if (found !== undefined) return found
       }
     } while (await scan.fill(limit))
     return undefined
   } finally {
     scan.close()
+  }
+}
+
+function firstInBatch(scan: LogScan, log: PartitionLog, time: number): TimedOffset | undefined {
+  const cursor = new RecordCursor()
+  try {
+    cursor.open(scan.bytes, scan.view, scan.batch.position)
+    while (cursor.next()) {
+      if (cursor.timestamp < time || cursor.offset < log.logStart) continue
+      return { offset: cursor.offset, timestamp: cursor.timestamp }
+    }
+    return undefined
+  } catch (error) {
+    if (!(error instanceof BatchDamage)) throw error
+    throw damagedBatch(log, scan.segment, scan.filePosition, scan.batch.baseOffset, error)
   }
 }

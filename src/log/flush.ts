@@ -10,7 +10,12 @@ import type { PartitionLog } from './log.ts'
 /** Syncs every segment that has unsynced bytes or names, then moves `log.durable`. */
 export async function syncSegments(log: PartitionLog): Promise<void> {
   const { active } = log
-  const end = { logId: log.id, segmentBase: active.baseOffset, position: active.sizeBytes, nextOffset: active.nextOffset }
+  const end = {
+    logId: log.id,
+    segmentBase: active.baseOffset,
+    position: active.sizeBytes,
+    nextOffset: active.nextOffset,
+  }
   const unsynced = log.view.segments.filter((segment) => !segment.isSynced)
   for (const segment of unsynced) await segment.sync()
   if (unsynced.some((segment) => !segment.namesSynced)) {
@@ -19,4 +24,3 @@ export async function syncSegments(log: PartitionLog): Promise<void> {
   }
   if (end.nextOffset > log.durable.nextOffset) log.durable = end
 }
-

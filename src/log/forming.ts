@@ -127,7 +127,8 @@ export class Forming {
     let size = builder.finish()
     const { count, maxTimestamp } = builder
     spareBuilders.push(builder)
-    if (this.#compress !== undefined) size = this.#replace(buffer, start, this.#compress(buffer.slab.bytes.subarray(start, start + size)))
+    if (this.#compress !== undefined)
+      size = this.#replace(buffer, start, this.#compress(buffer.slab.bytes.subarray(start, start + size)))
     const lastOffset = this.#baseOffset + count - 1
     buffer.batches.push({ start, end: start + size, baseOffset: this.#baseOffset, lastOffset, maxTimestamp, count })
     buffer.end = start + size

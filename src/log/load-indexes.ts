@@ -69,7 +69,8 @@ export class IndexCache {
   #fromFiles(segment: Segment): boolean {
     const offsetBytes = this.#read(segment, 'index')
     const timeBytes = this.#read(segment, 'timeindex')
-    if (offsetBytes === undefined || timeBytes === undefined || !this.#isSound(segment, offsetBytes, timeBytes)) return false
+    if (offsetBytes === undefined || timeBytes === undefined || !this.#isSound(segment, offsetBytes, timeBytes))
+      return false
     const last = segment.nextOffset - 1 - segment.baseOffset
     const offsets = OffsetIndex.decode(offsetBytes, segment.sizeBytes, last, MAX_INDEX)
     const times = TimeIndex.decode(timeBytes, last, MAX_INDEX)
@@ -82,7 +83,11 @@ export class IndexCache {
     const closed = segment.closedIndexes
     if (closed !== undefined) return isFile(offsetBytes, closed.offset) && isFile(timeBytes, closed.time)
     const sidecar = readSidecar(this.#fileSystem, segment)
-    return sidecar !== undefined && sidecar.matchesIndexFile('index', offsetBytes) && sidecar.matchesIndexFile('timeindex', timeBytes)
+    return (
+      sidecar !== undefined &&
+      sidecar.matchesIndexFile('index', offsetBytes) &&
+      sidecar.matchesIndexFile('timeindex', timeBytes)
+    )
   }
 
   #read(segment: Segment, kind: 'index' | 'timeindex'): Uint8Array | undefined {
@@ -95,7 +100,8 @@ export function readSidecar(fileSystem: FileSystem, segment: Segment): Sidecar |
   const path = segmentFile(segment.directory, segment.baseOffset, 'varve')
   const bytes = readFileSync(fileSystem, path, MAX_SIDECAR)
   const sidecar = bytes === undefined ? undefined : Sidecar.decode(bytes, path)
-  if (sidecar?.summary.baseOffset !== segment.baseOffset || sidecar.summary.logLength !== segment.sizeBytes) return undefined
+  if (sidecar?.summary.baseOffset !== segment.baseOffset || sidecar.summary.logLength !== segment.sizeBytes)
+    return undefined
   return sidecar
 }
 

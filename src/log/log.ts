@@ -50,8 +50,6 @@ export class PartitionLog {
   logEnd: number
   /** Below this all is durable, in the segments or the journal. */
   durable: DurableEnd
-  /** `durable` moved by a sync of the segment itself, and no journal entry names it yet. */
-  endUnnamed = false
   /** Appended and not handed over yet. */
   forming: Forming | undefined
   /** Journal entries under way that name this log. */
@@ -131,7 +129,8 @@ export class PartitionLog {
     const { topic, partition, logStart, highWatermark } = this
     return new VarveError(
       'OFFSET_OUT_OF_RANGE',
-      `Offset ${offset} of ${topic}/${partition} is not there: the log holds ${logStart} up to, but not including, ${highWatermark}.`,
+      `Offset ${offset} of ${topic}/${partition} is not there: ` +
+        `the log holds ${logStart} up to, but not including, ${highWatermark}.`,
       { topic, partition, offset, logStart, logEnd: highWatermark },
     )
   }

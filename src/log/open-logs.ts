@@ -43,13 +43,19 @@ export interface OpenLogsHost extends RecoverHost {
 }
 
 /** Opens a log as the close record has it; undefined when its data files are not what they were. */
-export function openClosedLog(host: OpenLogsHost, { identity, config }: LogToOpen, closed: ClosedLog): PartitionLog | undefined {
+export function openClosedLog(
+  host: OpenLogsHost,
+  { identity, config }: LogToOpen,
+  closed: ClosedLog,
+): PartitionLog | undefined {
   const survey = surveyLog(host, identity)
   if (dataFilesHash(host, identity, survey) !== closed.filesHash) {
     refuseForeign(host, identity, survey, closed)
     return undefined
   }
-  const segments = closed.segments.map((segment, i) => closedSegment(host, identity, config, segment, i === closed.segments.length - 1))
+  const segments = closed.segments.map((segment, i) =>
+    closedSegment(host, identity, config, segment, i === closed.segments.length - 1),
+  )
   const active = segments.at(-1)!
   return new PartitionLog(host.fileSystem, identity, config, {
     segments,
@@ -57,7 +63,12 @@ export function openClosedLog(host: OpenLogsHost, { identity, config }: LogToOpe
     logStart: closed.logStart,
     localStart: closed.localStart,
     logEnd: closed.logEnd,
-    durable: { logId: identity.id, segmentBase: active.baseOffset, position: active.sizeBytes, nextOffset: closed.logEnd },
+    durable: {
+      logId: identity.id,
+      segmentBase: active.baseOffset,
+      position: active.sizeBytes,
+      nextOffset: closed.logEnd,
+    },
   })
 }
 
@@ -124,7 +135,11 @@ export async function openLogs(
 }
 
 /** XXH64 over names and lengths of the data files. */
-export function dataFilesHash(host: Pick<RecoverHost, 'fileSystem'>, identity: LogIdentity, survey: SegmentSurvey): bigint {
+export function dataFilesHash(
+  host: Pick<RecoverHost, 'fileSystem'>,
+  identity: LogIdentity,
+  survey: SegmentSurvey,
+): bigint {
   const files = dataBases(survey).map((base) => ({
     name: segmentFileName(base, 'log'),
     size: host.fileSystem.statSync(segmentFile(identity.directory, base, 'log'))?.size ?? -1,
@@ -146,7 +161,9 @@ export function surveyLog(host: Pick<RecoverHost, 'fileSystem' | 'warn'>, identi
 }
 
 function dataBases(survey: SegmentSurvey): number[] {
-  const withData = survey.bases.filter((base) => base.files.some((file) => file.kind === 'log' && file.state === 'final'))
+  const withData = survey.bases.filter((base) =>
+    base.files.some((file) => file.kind === 'log' && file.state === 'final'),
+  )
   return withData.map((base) => base.baseOffset)
 }
 

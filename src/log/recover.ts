@@ -95,7 +95,13 @@ class LogRecovery {
   readonly #segments: Segment[] = []
   #nextOffset: number | undefined
 
-  constructor(host: RecoverHost, identity: LogIdentity, config: ResolvedTopicConfig, files: LogFiles, frontier: Frontier) {
+  constructor(
+    host: RecoverHost,
+    identity: LogIdentity,
+    config: ResolvedTopicConfig,
+    files: LogFiles,
+    frontier: Frontier,
+  ) {
     this.#host = host
     this.#identity = identity
     this.#config = config
@@ -143,7 +149,12 @@ class LogRecovery {
       logStart,
       localStart: Math.min(localStart, this.#segments[0]!.baseOffset),
       logEnd,
-      durable: { logId: this.#identity.id, segmentBase: active.baseOffset, position: active.sizeBytes, nextOffset: logEnd },
+      durable: {
+        logId: this.#identity.id,
+        segmentBase: active.baseOffset,
+        position: active.sizeBytes,
+        nextOffset: logEnd,
+      },
     })
   }
 
@@ -204,8 +215,9 @@ class LogRecovery {
     const found = findBatch(bytes, new DataView(bytes.buffer), 1, got, segment.nextOffset, endOffset)
     const { topic, partition } = this.#identity
     this.#host.warn(
-      `${topic}/${partition} is damaged at byte ${position} of ${segment.data.path} (${what}), from offset ${segment.nextOffset} on` +
-        `${found === -1 ? ` to ${endOffset - 1}` : ''}. It was acknowledged; nothing was cut. Restore the file from a copy.`,
+      `${topic}/${partition} is damaged at byte ${position} of ${segment.data.path} (${what}), from offset ` +
+        `${segment.nextOffset} on${found === -1 ? ` to ${endOffset - 1}` : ''}. It was acknowledged; nothing was cut. ` +
+        'Restore the file from a copy.',
     )
     segment.skipBytes((found === -1 ? durable : position + found) - position)
     if (found !== -1) return position + found
@@ -244,6 +256,8 @@ class LogRecovery {
 
   #startSegment(baseOffset: number): void {
     const facts = emptyFacts(baseOffset)
-    this.#segments.push(Segment.create(this.#host.pool, this.#identity.directory, facts, this.#config.indexIntervalBytes))
+    this.#segments.push(
+      Segment.create(this.#host.pool, this.#identity.directory, facts, this.#config.indexIntervalBytes),
+    )
   }
 }

@@ -12,7 +12,12 @@ import { SEGMENT_FILE_KINDS, segmentFile } from '../segment/segment-files.ts'
 import type { PartitionLog } from './log.ts'
 
 /** Publishes the log without `gone`, renames their files and sees to it that they vanish. */
-export function retireSegments(clock: Clock, log: PartitionLog, gone: readonly Segment[], dropped: (segment: Segment) => void): void {
+export function retireSegments(
+  clock: Clock,
+  log: PartitionLog,
+  gone: readonly Segment[],
+  dropped: (segment: Segment) => void,
+): void {
   log.publish(log.view.segments.filter((segment) => !gone.includes(segment)))
   for (const segment of gone) {
     segment.phase = 'retired'

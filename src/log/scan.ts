@@ -208,8 +208,11 @@ export class LogScan {
     const slab = this.#lasting ? lastingSlab(HEADROOM + length) : allocate(HEADROOM + length)
     segment.retain(this.#host.clock.monotonicMs())
     try {
-      const got = await segment.data.during((file) => file.read(slab.bytes.subarray(HEADROOM, HEADROOM + length), position))
-      if (got < length) throw damagedSegment(this.#log, segment, position + got, 'the file ends too early', this.#offset)
+      const got = await segment.data.during((file) =>
+        file.read(slab.bytes.subarray(HEADROOM, HEADROOM + length), position),
+      )
+      if (got < length)
+        throw damagedSegment(this.#log, segment, position + got, 'the file ends too early', this.#offset)
     } catch (error) {
       release(slab)
       throw fileError(error, segment.data.path, 'Reading a segment')

@@ -29,7 +29,13 @@ export class Tail {
   #indexEntries: number
   #bytesSinceIndex: number
 
-  constructor(segmentBase: number, position: number, startedMs: number | undefined, indexEntries: number, bytesSinceIndex: number) {
+  constructor(
+    segmentBase: number,
+    position: number,
+    startedMs: number | undefined,
+    indexEntries: number,
+    bytesSinceIndex: number,
+  ) {
     this.segmentBase = segmentBase
     this.position = position
     this.startedMs = startedMs

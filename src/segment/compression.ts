@@ -5,15 +5,8 @@
  * Holds    Nothing inflates beyond the bytes that the caller allows, and every compressed byte must be used: what
  *          follows a stream's end is damage. Damage is `BatchDamage`, whatever zlib called it.
  */
-import {
-  constants,
-  gunzipSync,
-  gzipSync,
-  zstdCompressSync,
-  zstdDecompressSync,
-  type ZlibOptions,
-  type ZstdOptions,
-} from 'node:zlib'
+import zlib from 'node:zlib'
+import type { ZlibOptions, ZstdOptions } from 'node:zlib'
 import { VarveError } from '../base/errors.ts'
 import { BatchDamage, CODEC_GZIP, CODEC_LZ4, CODEC_SNAPPY, CODEC_ZSTD } from './batch-format.ts'
 
@@ -49,9 +42,11 @@ export function inflateLimit(compressedBytes: number): number {
 
 /** Compresses a whole records area. `level` undefined: the codec's default. */
 export function compress(codec: number, bytes: Uint8Array, level?: number): Uint8Array<ArrayBuffer> {
-  if (codec === CODEC_GZIP) return gzipSync(bytes, { level: level ?? DEFAULT_GZIP_LEVEL })
+  if (codec === CODEC_GZIP) return zlib.gzipSync(bytes, { level: level ?? DEFAULT_GZIP_LEVEL })
   if (codec !== CODEC_ZSTD) throw missing(codec)
-  return zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: level ?? DEFAULT_ZSTD_LEVEL } })
+  return zlib.zstdCompressSync(bytes, {
+    params: { [zlib.constants.ZSTD_c_compressionLevel]: level ?? DEFAULT_ZSTD_LEVEL },
+  })
 }
 
 /** Inflates a whole records area to at most `maxBytes`. */
@@ -70,7 +65,8 @@ function inflate(codec: number, bytes: Uint8Array, maxBytes: number): Inflated {
     chunkSize: Math.min(Math.max(MIN_CHUNK, 4 * bytes.length), MAX_CHUNK, Math.max(64, maxBytes)),
   }
   try {
-    const inflated: unknown = codec === CODEC_GZIP ? gunzipSync(bytes, options) : zstdDecompressSync(bytes, options)
+    const inflated: unknown =
+      codec === CODEC_GZIP ? zlib.gunzipSync(bytes, options) : zlib.zstdDecompressSync(bytes, options)
     return inflated as Inflated
   } catch (error) {
     const tooLarge = (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE'

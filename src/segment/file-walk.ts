@@ -88,7 +88,12 @@ class Walk {
     // A file that is shorter than it was said to be ends where it ends.
     const fileEnd = got < this.wants ? this.position + got : to
     const scan = this.#scan
-    scan.open(this.#slab.bytes, this.#slab.view, 0, got, { minOffset: this.#minOffset, verify, fileBase: this.position, fileEnd })
+    scan.open(this.#slab.bytes, this.#slab.view, 0, got, {
+      minOffset: this.#minOffset,
+      verify,
+      fileBase: this.position,
+      fileEnd,
+    })
     while (scan.next()) {
       if (!this.#visit(scan, this.position + scan.position, this.#slab)) {
         this.#stop('clean-end', this.position + scan.position)

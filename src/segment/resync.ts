@@ -11,7 +11,14 @@ import { BATCH_LENGTH, BEFORE_LENGTH, MAGIC, MAGIC_2, RECORDS } from './batch-fo
 const probe = new BatchScan()
 
 /** Where in `[from, end)` the next whole batch with offsets in `[minOffset, endOffset)` starts; -1: nowhere. */
-export function findBatch(bytes: Uint8Array, view: DataView, from: number, end: number, minOffset: number, endOffset: number): number {
+export function findBatch(
+  bytes: Uint8Array,
+  view: DataView,
+  from: number,
+  end: number,
+  minOffset: number,
+  endOffset: number,
+): number {
   for (let at = from; at + RECORDS <= end; at++) {
     if (bytes[at + MAGIC] !== MAGIC_2) continue
     const size = view.getInt32(at + BATCH_LENGTH) + BEFORE_LENGTH

@@ -80,7 +80,13 @@ export class Segment {
   #pinned = false
   readonly #intervalBytes: number
 
-  constructor(data: PooledFile, directory: string, facts: SegmentFacts, phase: SegmentPhase, indexIntervalBytes: number) {
+  constructor(
+    data: PooledFile,
+    directory: string,
+    facts: SegmentFacts,
+    phase: SegmentPhase,
+    indexIntervalBytes: number,
+  ) {
     this.facts = facts
     this.directory = directory
     this.data = data
@@ -91,8 +97,20 @@ export class Segment {
   }
 
   /** A segment whose files are there. */
-  static at(pool: FilePool, directory: string, facts: SegmentFacts, phase: SegmentPhase, indexIntervalBytes: number): Segment {
-    return new Segment(pool.file(segmentFile(directory, facts.baseOffset, 'log')), directory, facts, phase, indexIntervalBytes)
+  static at(
+    pool: FilePool,
+    directory: string,
+    facts: SegmentFacts,
+    phase: SegmentPhase,
+    indexIntervalBytes: number,
+  ): Segment {
+    return new Segment(
+      pool.file(segmentFile(directory, facts.baseOffset, 'log')),
+      directory,
+      facts,
+      phase,
+      indexIntervalBytes,
+    )
   }
 
   /** Makes the files of a new, active segment. */

@@ -65,7 +65,7 @@ public class Judge {
       case "ready" -> ready();
       case "create" -> create(words[1], Integer.parseInt(words[2]), words[3]);
       case "produce" -> produce(place(words), words[3], words[4], words[5], Integer.parseInt(words[6]));
-      case "consume" -> consume(place(words), words[3], words[4].equals("hash"));
+      case "consume" -> consume(place(words), words[3], words[4].equals("list"));
       case "offsets" -> offsets(place(words));
       case "time" -> time(place(words), Long.parseLong(words[3]));
       default -> throw new IllegalArgumentException("unknown question " + words[0]);
@@ -118,9 +118,17 @@ public class Judge {
       if (mode.equals("commit")) producer.commitTransaction();
       if (mode.equals("abort")) producer.abortTransaction();
     }
+    if (transactional) awaitDecision(place);
   }
 
-  private void consume(TopicPartition place, String isolation, boolean hashOnly) throws Exception {
+  /** The coordinator decides first and writes the marker later: until then the last stable offset stays behind. */
+  private void awaitDecision(TopicPartition place) throws Exception {
+    try (KafkaConsumer<byte[], byte[]> stable = consumer("read_committed"); KafkaConsumer<byte[], byte[]> all = consumer("read_uncommitted")) {
+      while (!stable.endOffsets(List.of(place)).equals(all.endOffsets(List.of(place)))) Thread.sleep(10);
+    }
+  }
+
+  private void consume(TopicPartition place, String isolation, boolean withRecords) throws Exception {
     MessageDigest digest = MessageDigest.getInstance("SHA-256");
     long count = 0;
     try (KafkaConsumer<byte[], byte[]> consumer = consumer(isolation)) {
@@ -130,13 +138,13 @@ public class Judge {
       while (consumer.position(place) < end) {
         for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(500))) {
           String line = format(record);
-          if (!hashOnly) OUT.println(line);
+          if (withRecords) OUT.println(line);
           digest.update((line + "\n").getBytes(StandardCharsets.UTF_8));
           count++;
         }
       }
     }
-    if (hashOnly) OUT.println(count + " " + HEX.formatHex(digest.digest()));
+    OUT.println(count + " " + HEX.formatHex(digest.digest()));
   }
 
   private void offsets(TopicPartition place) {
@@ -158,6 +166,8 @@ public class Judge {
     properties.put("isolation.level", isolation);
     properties.put("enable.auto.commit", "false");
     properties.put("check.crcs", "true");
+    // A consumer that has reached the end is closed at once instead of waiting for more.
+    properties.put("fetch.max.wait.ms", "10");
     properties.put("max.partition.fetch.bytes", "16777216");
     return new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
   }

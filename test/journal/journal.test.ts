@@ -145,6 +145,23 @@ describe('failure', () => {
     judge({ fs: fs.crashImage(1), ...rig.book })
   })
 
+  test('an entry whose own sync returned late is not believed either: the error may be about its bytes', async () => {
+    let firstRefused = 0
+    for (let seed = 0; seed < 60; seed++) {
+      const fs = simulatedFileSystem({ interleave: seededRandom(seed) })
+      const rig = new Rig(fs, new Book(), { ...TINY, fileBytes: 64 * 1024 })
+      await rig.open()
+      await rig.makeLog(1)
+      fs.failNext('sync', 'EIO')
+      const both = [rig.append(sizes([1, 100])), rig.append(sizes([1, 100]))]
+      const [first, second] = await Promise.allSettled(both)
+      expect(second!.status).toBe('rejected')
+      if (first!.status === 'rejected') firstRefused++
+      judge({ fs: fs.crashWith(() => false), ...rig.book })
+    }
+    expect(firstRefused).toBeGreaterThan(10)
+  })
+
   test('after a failed write too', async () => {
     const fs = simulatedFileSystem()
     const rig = new Rig(fs, new Book())

@@ -24,6 +24,12 @@ export interface ProduceOptions {
   readonly batchBytes: number
 }
 
+export interface Consumed {
+  readonly count: number
+  /** SHA-256 of all lines. */
+  readonly hash: string
+}
+
 export class KafkaJudge {
   readonly #process: ChildProcessWithoutNullStreams
   readonly #lines: AsyncIterator<string>
@@ -68,16 +74,16 @@ export class KafkaJudge {
     await this.#ask([question, ...records.map(recordText)].join('\n'))
   }
 
-  /** Everything in a partition, one line per record. */
-  consume(topic: string, partition: number, isolation: Isolation): Promise<string[]> {
-    return this.#ask(`consume ${topic} ${partition} ${isolation} list`)
+  /** Everything in a partition: one line per record, and the hash of those lines as Java computes it. */
+  async consume(topic: string, partition: number, isolation: Isolation): Promise<Consumed & { lines: string[] }> {
+    const lines = await this.#ask(`consume ${topic} ${partition} ${isolation} list`)
+    return { ...consumedOf(lines.pop()), lines }
   }
 
-  /** Everything in a partition as its number of records and the hash of their lines. */
-  async consumeHash(topic: string, partition: number, isolation: Isolation): Promise<{ count: number; hash: string }> {
+  /** The same without the records. */
+  async consumeHash(topic: string, partition: number, isolation: Isolation): Promise<Consumed> {
     const [answer] = await this.#ask(`consume ${topic} ${partition} ${isolation} hash`)
-    const [count, hash] = (answer ?? '').split(' ')
-    return { count: Number(count), hash: hash ?? '' }
+    return consumedOf(answer)
   }
 
   /** Log start and log end (high watermark) of a partition. */
@@ -114,4 +120,10 @@ export class KafkaJudge {
       answer.push(next.value)
     }
   }
+}
+
+function consumedOf(line: string | undefined): Consumed {
+  const [count, hash] = (line ?? '').split(' ')
+  if (count === undefined || hash === undefined) throw new Error(`no hash in ${String(line)}`)
+  return { count: Number(count), hash }
 }
