@@ -184,7 +184,9 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     if (this.committer.isFull) throw this.#noRoom()
     for (const logId of logIds) {
       const log = this.logs.get(logId)
-      if (log !== undefined) await syncSegments(log)
+      if (log === undefined) continue
+      await this.committer.settled(log)
+      await syncSegments(log)
     }
   }
 
@@ -196,6 +198,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
       const synced: PartitionLog[] = []
       for (const log of this.logs.values()) {
         if (!log.hasUnsynced) continue
+        await this.committer.settled(log)
         await syncSegments(log)
         synced.push(log)
       }

@@ -1,6 +1,7 @@
 /**
  * A store as users see it: open, topics, flush, stats, close. The only place that wires real doors together.
  */
+import type { FileSystem } from './base/file-system.ts'
 import { nodeClock } from './base/node-clock.ts'
 import { nodeFileSystem } from './base/node-file-system.ts'
 import { nodeRandom } from './base/node-random.ts'
@@ -12,6 +13,11 @@ import { openForWriting } from './store-open.ts'
 import { WritableStore } from './store-writable.ts'
 
 let doors: Doors | undefined
+
+/** A simulated file system gives each open a door of its own, which a crash closes for ever. */
+function sessionOf(fileSystem: FileSystem): FileSystem {
+  return fileSystem.session?.() ?? fileSystem
+}
 
 /** Opens a store for reading only. Throws INVALID_OPTION when there is none, VERSION_UNSUPPORTED, CORRUPT. */
 export function openStore(directory: string, options: OpenOptions & { readonly mode: 'read-only' }): Promise<ReadStore>
@@ -29,7 +35,8 @@ export function openStore(
 export function openStore(directory: string, options: OpenOptions): Promise<ReadStore>
 export async function openStore(directory: string, options?: OpenOptions): Promise<ReadStore> {
   doors ??= { fileSystem: nodeFileSystem(), clock: nodeClock(), random: nodeRandom() }
-  const resolved = resolveOpenOptions(options, doors)
+  const given = resolveOpenOptions(options, doors)
+  const resolved = { ...given, fileSystem: sessionOf(given.fileSystem) }
   const path = checkDirectory(directory)
   resolved.signal?.throwIfAborted()
   if (resolved.mode === 'read-only') return openReadOnly(path, resolved)

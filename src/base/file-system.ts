@@ -58,6 +58,8 @@ export interface Watch {
 
 export interface FileSystem {
   readonly '~varve': 'fileSystem'
+  /** A door for one open of a store, where it matters which calls belong together. */
+  session?(): FileSystem
   /** Of the process that uses it, to tell a person who holds a lock. */
   readonly processId: number
   openSync(path: string, mode: OpenMode): File

@@ -118,14 +118,19 @@ export class Committer {
 
   /** Resolves when nothing waits and nothing is under way. */
   async idle(): Promise<void> {
-    while (!this.#isIdle()) await new Promise<void>((resolve) => this.#idle.push(resolve))
+    while (!this.#isIdle()) await this.#progress()
+  }
+
+  /** Resolves when no direct write and no repair of `log` is under way. */
+  async settled(log: PartitionLog): Promise<void> {
+    while (log.busy && this.#failure === undefined) await this.#progress()
   }
 
   /** Writes an entry without pieces now, for what must be durable in the journal itself (J8). */
   async appendNames(ends: readonly DurableEnd[], floors: Parameters<Journal['append']>[2]): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
     this.#host.checkWriter()
-    while (!this.#journal.hasRoom) await new Promise<void>((resolve) => this.#idle.push(resolve))
+    while (!this.#journal.hasRoom) await this.#progress()
     this.#entries++
     try {
       await this.#journal.append([], ends, floors)
@@ -159,6 +164,11 @@ export class Committer {
       this.#scheduled = false
       this.#seal()
     })
+  }
+
+  /** Resolves at the next step of anything that is under way. */
+  #progress(): Promise<void> {
+    return new Promise((resolve) => this.#idle.push(resolve))
   }
 
   #settled(): void {
