@@ -46,10 +46,11 @@ export async function pump(count: number, inOrder: boolean, put: (index: number)
   }
 }
 
-/** Bytes of records in a topic's partition 0, as they lie in its segments. */
-export function logBytes(topic: RawTopic, partition = 0): number {
-  return topic
-    .partition(partition)
-    .segments()
-    .reduce((sum, { bytes }) => sum + bytes, 0)
+/** Bytes of a topic's batches, over all partitions, as they lie in its segments. */
+export function logBytes(topic: RawTopic): number {
+  let sum = 0
+  for (let partition = 0; partition < topic.partitions; partition++) {
+    for (const { bytes } of topic.partition(partition).segments()) sum += bytes
+  }
+  return sum
 }

@@ -6,6 +6,7 @@
  *          of them. After the first failed sync nothing is written any more (P7).
  * Shared   one per open store; `store-open.ts` makes it, `store-close.ts` ends it.
  */
+import { publish } from './base/diagnostics.ts'
 import { VarveError } from './base/errors.ts'
 import type { FilePool } from './base/file-pool.ts'
 import type { Clock } from './base/clock.ts'
@@ -112,7 +113,10 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.#marks.clear(logId)
   }
 
-  failed(_error: VarveError): void {
+  failed(error: VarveError): void {
+    if (VarveError.is(error, 'STORE_FENCED')) {
+      publish('varve:fenced', { directory: this.paths.root, what: 'store', id: this.paths.root, epoch: this.epoch })
+    }
     for (const log of this.logs.values()) log.wakeReaders()
   }
 

@@ -43,6 +43,7 @@ export class WritableStore implements Store {
     this.#topics = new StoreTopics(engine, opened.catalog)
     this.#maintenance = new Maintenance(engine)
     this.#partitions = {
+      directory,
       clock: engine.clock,
       loadIndexes: (log, segment) => engine.loadIndexes(log, segment),
       countRead: (count) => engine.countRead(count),

@@ -5,6 +5,8 @@ import type { FileSystem } from './base/file-system.ts'
 import { nodeClock } from './base/node-clock.ts'
 import { nodeFileSystem } from './base/node-file-system.ts'
 import { nodeRandom } from './base/node-random.ts'
+import type { TracingChannels } from './base/api-diagnostics.ts'
+import { recoveryChannel, traced } from './base/diagnostics.ts'
 import type { OpenOptions, ReadStore, Store } from './base/api-store.ts'
 import type { Doors } from './options.ts'
 import { checkDirectory, resolveOpenOptions } from './options.ts'
@@ -40,5 +42,14 @@ export async function openStore(directory: string, options?: OpenOptions): Promi
   const path = checkDirectory(directory)
   resolved.signal?.throwIfAborted()
   if (resolved.mode === 'read-only') return openReadOnly(path, resolved)
-  return new WritableStore(path, await openForWriting(path, resolved))
+  const context: TracingChannels['varve:recovery'] = { directory: path }
+  return traced(
+    recoveryChannel,
+    () => context,
+    async () => {
+      const store = new WritableStore(path, await openForWriting(path, resolved))
+      context.report = store.recovery
+      return store
+    },
+  )
 }

@@ -6,7 +6,9 @@
  *          in their order. Abort counts until the record is handed to the log.
  * @hot
  */
+import type { TracingChannels } from './base/api-diagnostics.ts'
 import type { AppendOptions, NewRecord, Receipt } from './base/api-records.ts'
+import { appendChannel } from './base/diagnostics.ts'
 import { VarveError } from './base/errors.ts'
 import { release } from './base/arena.ts'
 import {
@@ -101,11 +103,8 @@ export class TopicAppender<KIn, VIn> {
       const resolved = resolveAppendOptions(options, this.#engine.options.durability)
       resolved.signal?.throwIfAborted()
       const log = this.#prepare(record, resolved)
-      const offset = this.take(log, resolved.durability === 'disk')
-      const { timestamp } = draft
-      return new Promise((resolve, reject) =>
-        addWaiter(log, new AppendWaiter(log.partition, offset, timestamp, resolve, reject)),
-      )
+      if (!appendChannel.hasSubscribers) return this.#hand(log, resolved)
+      return this.#traced(1, draft.maxBytes, resolved, () => this.#hand(log, resolved))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -122,6 +121,34 @@ export class TopicAppender<KIn, VIn> {
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  #hand(log: PartitionLog, options: ResolvedAppendOptions): Promise<Receipt> {
+    const offset = this.take(log, options.durability === 'disk')
+    const { timestamp } = draft
+    return new Promise((resolve, reject) =>
+      addWaiter(log, new AppendWaiter(log.partition, offset, timestamp, resolve, reject)),
+    )
+  }
+
+  #traced<T extends Receipt | Receipt[]>(
+    records: number,
+    bytes: number,
+    { durability }: ResolvedAppendOptions,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const message: TracingChannels['varve:append'] = {
+      directory: this.#engine.paths.root,
+      topic: this.#topic.name,
+      records,
+      bytes,
+      durability,
+    }
+    return appendChannel.tracePromise(async () => {
+      const done = await work()
+      message.receipts = Array.isArray(done) ? done : [done]
+      return done
+    }, message)
   }
 
   /** Encodes one record and checks it; the draft then waits for `take`. */
@@ -182,7 +209,14 @@ export class TopicAppender<KIn, VIn> {
       for (const buffer of buffers) release(buffer.slab)
       throw error
     }
-    return this.#enqueueAll(parts, buffers, options, timestamps)
+    const enqueue = (): Promise<Receipt[]> => this.#enqueueAll(parts, buffers, options, timestamps)
+    if (!appendChannel.hasSubscribers) return enqueue()
+    return this.#traced(
+      records.length,
+      buffers.reduce((bytes, buffer) => bytes + buffer.end, 0),
+      options,
+      enqueue,
+    )
   }
 
   #encodeAll(records: readonly NewRecord<KIn, VIn>[]): { drafts: Map<PartitionLog, Placed[]>; timestamps: number[] } {

@@ -3,6 +3,7 @@
  */
 import type { Partition, PartitionMarks, SegmentInfo } from './base/api-read.ts'
 import type { LogRecord, Signal } from './base/api-records.ts'
+import { readChannel, traced } from './base/diagnostics.ts'
 import { VarveError } from './base/errors.ts'
 import { timeOf } from './base/read-options.ts'
 import { parseInteger } from './base/units.ts'
@@ -18,6 +19,8 @@ const POINT_BLOCK_BYTES = 64 * 1024
 
 /** What a partition needs of its store. */
 export interface PartitionHost extends ScanHost {
+  /** The store's directory, for whoever listens. */
+  readonly directory: string
   /** Raises the log start; undefined in a read-only store. */
   readonly deleteBefore: ((log: PartitionLog, offset: number) => Promise<void>) | undefined
 }
@@ -54,6 +57,17 @@ export class TopicPartition<K, V, N extends string> implements Partition<K, V, N
     const log = this.#log
     parseInteger(offset, 'offset')
     if (offset < log.logStart || offset >= log.highWatermark) throw log.outOfRange(offset)
+    const context = () => ({
+      directory: this.#host.directory,
+      topic: log.topic,
+      partition: log.partition,
+      what: 'at' as const,
+    })
+    return traced(readChannel, context, () => this.#readAt(offset))
+  }
+
+  async #readAt(offset: number): Promise<LogRecord<K, V, N> | undefined> {
+    const log = this.#log
     const read = new PartitionRead(this.#host, log, this.#decoder, {
       outOfRange: 'error',
       blockBytes: POINT_BLOCK_BYTES,

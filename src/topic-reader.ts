@@ -7,8 +7,10 @@
  * Shared   one consumer; pulls that overlap are answered in order.
  * @hot
  */
+import type { TracingChannels } from './base/api-diagnostics.ts'
 import type { Batch, Reader } from './base/api-read.ts'
 import type { LogRecord, Positions } from './base/api-records.ts'
+import { readChannel, traced } from './base/diagnostics.ts'
 import { VarveError } from './base/errors.ts'
 import type { ResolvedReadOptions } from './base/read-options.ts'
 import type { StoredBatch } from './topic-batch.ts'
@@ -18,7 +20,11 @@ import { type PartitionRead } from './topic-read-partition.ts'
 export interface ReadPlan<K, V, N extends string> {
   readonly options: ResolvedReadOptions
   open(lasting: boolean): PartitionRead<K, V, N>[]
+  /** What the tracing channel hears of a pull. */
+  trace(): ReadMessage
 }
+
+type ReadMessage = TracingChannels['varve:read']
 
 const DONE: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined })
 
@@ -157,11 +163,24 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
   async #pull(lasting: boolean): Promise<StoredBatch<K, V, N> | undefined> {
     try {
       if (!this.#started) await this.#start(lasting)
-      return await this.#nextBatch()
+      return await traced(
+        readChannel,
+        () => this.#plan.trace(),
+        (message) => this.#tracedBatch(message),
+      )
     } catch (error) {
       this.#end()
       throw error
     }
+  }
+
+  async #tracedBatch(message: ReadMessage | undefined): Promise<StoredBatch<K, V, N> | undefined> {
+    const batch = await this.#nextBatch()
+    if (message !== undefined && batch !== undefined) {
+      message.tier = 'local'
+      message.records = batch.length
+    }
+    return batch
   }
 
   async #start(lasting: boolean): Promise<void> {

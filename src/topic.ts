@@ -3,6 +3,7 @@
  *
  * Owns     the codecs of one handle. The logs are the store's; several handles may share them.
  */
+import type { TracingChannels } from './base/api-diagnostics.ts'
 import type { Partition, Reader, ReadOptions } from './base/api-read.ts'
 import type { AppendOptions, NewRecord, Receipt, Signal, Writer, WriterOptions } from './base/api-records.ts'
 import type { ResolvedTopicConfig, Topic } from './base/api-topic.ts'
@@ -80,7 +81,11 @@ export class TopicReads<K, V, N extends string> {
           lasting,
         })
       })
-    return new TopicReader({ options: resolved, open })
+    return new TopicReader({ options: resolved, open, trace: () => this.#traced('batch', null) })
+  }
+
+  #traced(what: 'batch', partition: number | null): TracingChannels['varve:read'] {
+    return { directory: this.#host.directory, topic: this.name, partition, what }
   }
 
   partition(index: number): Partition<K, V, N> {

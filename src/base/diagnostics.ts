@@ -1,0 +1,32 @@
+/**
+ * What the store tells through `node:diagnostics_channel`.
+ *
+ * Owns     the channels. Payloads: `api-diagnostics.ts`. Nothing is logged; who subscribes decides.
+ * Holds    Without a subscriber a hot path pays one property read.
+ */
+import { channel, tracingChannel } from 'node:diagnostics_channel'
+import type { TracingChannel } from 'node:diagnostics_channel'
+import type { EventChannels, TracingChannels } from './api-diagnostics.ts'
+
+export const appendChannel: TracingChannel<unknown, TracingChannels['varve:append']> = tracingChannel('varve:append')
+export const readChannel: TracingChannel<unknown, TracingChannels['varve:read']> = tracingChannel('varve:read')
+export const recoveryChannel: TracingChannel<unknown, TracingChannels['varve:recovery']> =
+  tracingChannel('varve:recovery')
+
+const events = { 'varve:stall': channel('varve:stall'), 'varve:fenced': channel('varve:fenced') }
+
+/** Tells of an event that has just happened. */
+export function publish<C extends keyof EventChannels>(name: C, message: EventChannels[C]): void {
+  if (events[name].hasSubscribers) events[name].publish(message)
+}
+
+/** Runs `work` within a tracing channel when somebody listens. */
+export function traced<T, M extends object>(
+  channelOf: TracingChannel<unknown, M>,
+  context: () => M,
+  work: (message: M | undefined) => Promise<T>,
+): Promise<T> {
+  if (!channelOf.hasSubscribers) return work(undefined)
+  const message = context()
+  return channelOf.tracePromise(() => work(message), message)
+}
