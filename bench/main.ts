@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { inspect, parseArgs } from 'node:util'
 import { d5Durability } from './d5-durability.ts'
 import { eventLoop } from './event-loop.ts'
 import { requireSpace, type Benchmark, type BenchContext, type BenchResult } from './harness.ts'
@@ -126,7 +126,7 @@ async function runAll(
       }
     } catch (error) {
       process.exitCode = 1
-      say(`${benchmark.id} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+      say(`${benchmark.id} failed: ${inspect(error)}`)
     }
   }
   return results

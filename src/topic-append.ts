@@ -10,32 +10,17 @@ import type { TracingChannels } from './base/api-diagnostics.ts'
 import type { AppendOptions, NewRecord, Receipt } from './base/api-records.ts'
 import { appendChannel } from './base/diagnostics.ts'
 import { VarveError } from './base/errors.ts'
-import { release } from './base/arena.ts'
-import {
-  addWaiter,
-  appendRecord,
-  buildBatch,
-  checkAppend,
-  checkRecordSize,
-  enqueueBatch,
-  RecordDraft,
-} from './log/append.ts'
-import type { FormBuffer, Waiter } from './log/forming.ts'
+import { addWaiter, appendRecord, checkAppend, checkRecordSize, RecordDraft } from './log/append.ts'
+import type { Waiter } from './log/forming.ts'
 import type { PartitionLog } from './log/log.ts'
 import { resolveAppendOptions } from './options.ts'
 import type { ResolvedAppendOptions } from './options.ts'
 import type { Engine } from './store-engine.ts'
+import { checkExpected, ManyRecords } from './topic-append-many.ts'
+import type { AppendSubject } from './topic-append-many.ts'
 import type { RecordEncoder } from './topic-encode.ts'
 
-/** What an append needs of its topic. */
-export interface AppendSubject {
-  readonly name: string
-  readonly logs: readonly PartitionLog[]
-  /** A batch without keys is full: the next one goes elsewhere. */
-  rotate(): void
-}
-
-const draft = new RecordDraft(false)
+const draft = new RecordDraft()
 
 /** One call that waits. */
 class AppendWaiter implements Waiter {
@@ -64,26 +49,6 @@ class AppendWaiter implements Waiter {
 
   failed(error: unknown): void {
     this.#reject(error)
-  }
-}
-
-/** One partition's part of a call with several records. */
-class PartWaiter implements Waiter {
-  end = 0
-  readonly #done: (ack: 'disk' | 'os') => void
-  readonly #failed: (error: unknown) => void
-
-  constructor(done: (ack: 'disk' | 'os') => void, failed: (error: unknown) => void) {
-    this.#done = done
-    this.#failed = failed
-  }
-
-  done(ack: 'disk' | 'os'): void {
-    this.#done(ack)
-  }
-
-  failed(error: unknown): void {
-    this.#failed(error)
   }
 }
 
@@ -153,7 +118,6 @@ export class TopicAppender<KIn, VIn> {
 
   /** Encodes one record and checks it; the draft then waits for `take`. */
   prepare(record: NewRecord<KIn, VIn>): PartitionLog {
-    this.#encoder.clear()
     this.#encoder.encode(record, 0, this.#engine.clock.now(), draft)
     const log = this.#topic.logs[this.#encoder.partition]!
     checkRecordSize(log, draft.maxBytes)
@@ -186,113 +150,21 @@ export class TopicAppender<KIn, VIn> {
   }
 
   #appendMany(records: readonly NewRecord<KIn, VIn>[], options: ResolvedAppendOptions): Promise<Receipt[]> {
-    const { drafts, timestamps } = this.#encodeAll(records)
-    const parts = [...drafts.entries()]
-    const { expectedEnd } = options
-    if (expectedEnd !== undefined) {
-      if (parts.length > 1) throw severalPartitions()
-      checkExpected(parts[0]![0], expectedEnd)
-    }
-    const buffers: FormBuffer[] = []
+    const many = new ManyRecords(this.#engine, this.#topic, this.#encoder, records)
     try {
-      for (const [log, places] of parts) {
-        buffers.push(
-          buildBatch(
-            this.#engine,
-            log,
-            places.map((place) => place.draft),
-          ),
-        )
-        checkAppend(this.#engine, log, buffers.at(-1)!.end)
-      }
+      many.finish(options.expectedEnd)
     } catch (error) {
-      for (const buffer of buffers) release(buffer.slab)
+      many.release()
       throw error
     }
-    const enqueue = (): Promise<Receipt[]> => this.#enqueueAll(parts, buffers, options, timestamps)
+    this.#count(records.length, many.bytes)
+    const enqueue = (): Promise<Receipt[]> => many.enqueue(options.durability === 'disk')
     if (!appendChannel.hasSubscribers) return enqueue()
-    return this.#traced(
-      records.length,
-      buffers.reduce((bytes, buffer) => bytes + buffer.end, 0),
-      options,
-      enqueue,
-    )
-  }
-
-  #encodeAll(records: readonly NewRecord<KIn, VIn>[]): { drafts: Map<PartitionLog, Placed[]>; timestamps: number[] } {
-    const drafts = new Map<PartitionLog, Placed[]>()
-    const timestamps: number[] = []
-    const now = this.#engine.clock.now()
-    this.#encoder.clear()
-    for (let index = 0; index < records.length; index++) {
-      const kept = new RecordDraft(true)
-      this.#encoder.encode(records[index]!, index, now, kept)
-      const log = this.#topic.logs[this.#encoder.partition]!
-      const places = drafts.get(log)
-      if (places === undefined) drafts.set(log, [{ draft: kept, index }])
-      else places.push({ draft: kept, index })
-      timestamps.push(kept.timestamp)
-    }
-    for (const places of drafts.values()) for (const place of places) this.#encoder.settle(place.draft)
-    return { drafts, timestamps }
-  }
-
-  #enqueueAll(
-    parts: readonly (readonly [PartitionLog, Placed[]])[],
-    buffers: readonly FormBuffer[],
-    options: ResolvedAppendOptions,
-    timestamps: readonly number[],
-  ): Promise<Receipt[]> {
-    const receipts = new Array<Receipt>(timestamps.length)
-    return new Promise((resolve, reject) => {
-      let waiting = parts.length
-      for (const [i, [log, places]] of parts.entries()) {
-        const buffer = buffers[i]!
-        const first = enqueueBatch(this.#engine, log, buffer, places.length, options.durability === 'disk')
-        const part = new PartWaiter((ack) => {
-          for (const [n, { index, draft: kept }] of places.entries()) {
-            receipts[index] = {
-              partition: log.partition,
-              offset: first + n,
-              timestamp: kept.timestamp,
-              ack,
-              duplicate: false,
-            }
-          }
-          if (--waiting === 0) resolve(receipts)
-        }, reject)
-        part.end = first + places.length
-        addWaiter(log, part)
-        this.#count(places.length, buffer.end)
-        if (places[0]!.draft.key === null) this.#topic.rotate()
-      }
-    })
+    return this.#traced(records.length, many.bytes, options, enqueue)
   }
 
   #count(records: number, bytes: number): void {
     this.#engine.counters.appendedRecords += records
     this.#engine.counters.appendedBytes += bytes
   }
-}
-
-interface Placed {
-  readonly draft: RecordDraft
-  readonly index: number
-}
-
-function checkExpected(log: PartitionLog, expected: number): void {
-  if (log.logEnd === expected) return
-  const { topic, partition, logEnd } = log
-  throw new VarveError(
-    'EXPECTATION_FAILED',
-    `The log end of ${topic}/${partition} is ${logEnd}, not ${expected} as expected. ` +
-      'Nothing was written; read on and decide again.',
-    { topic, partition, expected, actual: logEnd },
-    { outcome: 'definite' },
-  )
-}
-
-function severalPartitions(): VarveError<'INVALID_OPTION'> {
-  const message = 'expect: { offset } needs all records to go to one partition; these go to several.'
-  return new VarveError('INVALID_OPTION', message, { option: 'expect' }, { outcome: 'definite' })
 }

@@ -3,7 +3,7 @@
  *
  * Owns     the scratch that keys and values are encoded into, reused from one append to the next.
  * Holds    Whatever is refused is refused before anything is written, with the record's place among those given.
- *          A draft is valid until the next `encode`, for `appendMany` until `clear`.
+ *          A draft is valid until the next `encode`.
  * @hot
  */
 import type { NewRecord } from './base/api-records.ts'
@@ -53,25 +53,15 @@ export class RecordEncoder<KIn, VIn> {
     this.#sticky = sticky
   }
 
-  /** Forgets all drafts. */
-  clear(): void {
-    this.#sink.clear()
-  }
-
   /** Encodes `record`, the `index`th of the call, into `draft`; `now` is the time of the append. */
   encode(record: NewRecord<KIn, VIn>, index: number, now: number, draft: RecordDraft): void {
+    this.#sink.clear()
     if (typeof record !== 'object' || record === null) throw this.#refuse(index, 'a record is an object with a value')
     this.#encodeKey(record.key, index, draft)
     this.#encodeValue(record.value, index, draft)
     this.#encodeHeaders(record, index, draft)
     draft.timestamp = this.#timestamp(record.timestamp, now, index)
     this.partition = this.#place(record.partition, draft, index)
-  }
-
-  /** Later values may have moved the scratch: the bytes of a kept draft are looked up again before they are used. */
-  settle(draft: RecordDraft): void {
-    if (draft.key !== null && draft.keyInScratch) draft.key = this.#sink.bytes
-    if (draft.value !== null && draft.valueInScratch) draft.value = this.#sink.bytes
   }
 
   #encodeKey(key: KIn | null | undefined, index: number, draft: RecordDraft): void {
@@ -103,8 +93,8 @@ export class RecordEncoder<KIn, VIn> {
     draft.value = bytes ?? this.#sink.bytes
     draft.valueStart = bytes === undefined ? start : 0
     draft.valueEnd = bytes === undefined ? this.#sink.position : bytes.length
-    draft.valueInScratch = bytes === undefined
-    this.settle(draft)
+    // The key may lie in a buffer that has grown since.
+    if (draft.keyInScratch && draft.key !== null) draft.key = this.#sink.bytes
   }
 
   #encodeInto<In>(encoder: Encoder<In>, value: In, index: number, part: 'key' | 'value'): Uint8Array | undefined {
@@ -128,7 +118,7 @@ export class RecordEncoder<KIn, VIn> {
     } catch (error) {
       throw recordRefused(error, this.#topic.name, index, 'value')
     }
-    draft.headers = draft.isKept ? this.#headers.bytes.slice(0, this.#headers.length) : this.#headers.bytes
+    draft.headers = this.#headers.bytes
     draft.headersEnd = this.#headers.length
     draft.headerCount = this.#headers.count
   }

@@ -72,8 +72,11 @@ export class Ring {
    * `adopt`. The others are free; one of another size is removed.
    */
   async open(keep: ReadonlySet<number>): Promise<void> {
-    await this.#makeDirectory()
+    if (this.#fs.statSync(this.#directory) === undefined) this.#fs.makeDirectorySync(this.#directory)
     this.#dropTemporary()
+    // A name that is there may be one that a writer before did not live to sync.
+    await this.#fs.syncDirectory(parentPath(this.#directory))
+    await this.#fs.syncDirectory(this.#directory)
     for (const facts of listRing(this.#fs, this.#directory)) {
       if (keep.has(facts.number)) this.#numbers.add(facts.number)
       else this.#take(facts.number, facts.path, facts.size)
@@ -229,12 +232,6 @@ export class Ring {
     let number = 0
     while (this.#numbers.has(number)) number++
     return number
-  }
-
-  async #makeDirectory(): Promise<void> {
-    if (this.#fs.statSync(this.#directory) !== undefined) return
-    this.#fs.makeDirectorySync(this.#directory)
-    await this.#fs.syncDirectory(parentPath(this.#directory))
   }
 
   #dropTemporary(): void {

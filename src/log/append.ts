@@ -32,19 +32,47 @@ export class RecordDraft {
   headers: Uint8Array = NO_HEADERS
   headersEnd = 0
   headerCount = 0
-  /** Key and value lie in a scratch that may move. */
+  /** The key lies in a scratch that may move while the value is encoded. */
   keyInScratch = false
-  valueInScratch = false
-  /** One of several drafts that stand side by side. */
-  readonly isKept: boolean
-
-  constructor(isKept: boolean) {
-    this.isKept = isKept
-  }
 
   /** What the record takes at most in a batch. */
   get maxBytes(): number {
     return maxRecordSize(this.keyEnd - this.keyStart, this.valueEnd - this.valueStart, this.headersEnd)
+  }
+}
+
+/** One whole batch that is built apart from its log, where it may still be refused; its offsets come later. */
+export class BatchBuild {
+  readonly log: PartitionLog
+  records = 0
+  readonly #forming: Forming
+
+  constructor(log: PartitionLog) {
+    this.log = log
+    this.#forming = new Forming(compressionOf(log.config))
+  }
+
+  /** Adds a record; the time that it carries stands in the draft then. */
+  add(host: AppendHost, draft: RecordDraft): void {
+    const recordBytes = draft.maxBytes
+    if (this.records === 0) this.#forming.begin(0, factsFor(host, this.log, draft), recordBytes)
+    enter(this.#forming, draft, recordBytes)
+    this.records++
+  }
+
+  /** The batch, checksummed. Throws RECORD_TOO_LARGE, and gives its memory back. */
+  finish(): FormBuffer {
+    this.#forming.finish()
+    const buffer = this.#forming.buffers[0]!
+    const { maxMessageBytes } = this.log.config
+    if (buffer.end <= maxMessageBytes) return buffer
+    this.release()
+    throw tooLarge(this.log.topic, buffer.end, maxMessageBytes)
+  }
+
+  release(): void {
+    this.#forming.finish()
+    this.#forming.release()
   }
 }
 
@@ -80,8 +108,9 @@ export function appendRecord(host: AppendHost, log: PartitionLog, draft: RecordD
   const { config } = log
   const recordBytes = draft.maxBytes
   if (RECORDS + recordBytes > config.maxMessageBytes) {
-    const buffer = buildBatch(host, log, [draft])
-    return enqueueBatch(host, log, buffer, 1, disk)
+    const build = new BatchBuild(log)
+    build.add(host, draft)
+    return enqueueBatch(host, log, build.finish(), 1, disk)
   }
   const forming = formingOf(log, disk)
   const open = forming.openSize()
@@ -92,27 +121,7 @@ export function appendRecord(host: AppendHost, log: PartitionLog, draft: RecordD
   return log.logEnd++
 }
 
-/** Builds one whole batch outside of the log; offsets come with `enqueueBatch`. Throws RECORD_TOO_LARGE. */
-export function buildBatch(host: AppendHost, log: PartitionLog, drafts: Iterable<RecordDraft>): FormBuffer {
-  const { config } = log
-  const forming = new Forming(compressionOf(config))
-  try {
-    for (const draft of drafts) {
-      const recordBytes = draft.maxBytes
-      if (forming.openSize() === 0) forming.begin(0, factsFor(host, log, draft), recordBytes)
-      enter(forming, draft, recordBytes)
-    }
-    forming.finish()
-    const buffer = forming.buffers[0]!
-    if (buffer.end > config.maxMessageBytes) throw tooLarge(log.topic, buffer.end, config.maxMessageBytes)
-    return buffer
-  } catch (error) {
-    forming.release()
-    throw error
-  }
-}
-
-/** Takes a batch that `buildBatch` built; answers its first offset. */
+/** Takes a batch that was built apart; answers its first offset. */
 export function enqueueBatch(
   host: AppendHost,
   log: PartitionLog,

@@ -201,7 +201,7 @@ describe('failure', () => {
 
   test('a ring that cannot grow refuses the entry and the one behind it, without harm', async () => {
     const fs = simulatedFileSystem()
-    const rig = new Rig(fs, new Book())
+    const rig = new Rig(fs, new Book(), { ...TINY, fileBytes: 20 * 1024 })
     await rig.open()
     await rig.makeLog(1)
     fs.onOperation((operation) => {
@@ -209,14 +209,16 @@ describe('failure', () => {
       if (isNew && operation.phase === 'before') throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
     })
     await rig.append(sizes([1, 3000]))
-    const refused = await Promise.allSettled([rig.append(sizes([1, 3000])), rig.append(sizes([1, 20]))])
+    // The first does not fit the file. The second would, but stands behind the first.
+    const refused = await Promise.allSettled([rig.append(sizes([1, 5000])), rig.append(sizes([1, 20]))])
     for (const one of refused) expect(one).toMatchObject({ status: 'rejected', reason: { code: 'DISK_FULL' } })
     expect(fs.listSync(DIRECTORY).map((entry) => entry.name)).toEqual(['0000000000.journal'])
+    expect(readJournal(fs, DIRECTORY)!.ends.get(1)).toMatchObject({ position: 3000 })
     fs.onOperation(undefined)
     expect(rig.journal.hasRoom).toBe(true)
     const handed = rig.book.handed.splice(1)
     for (const { pieces } of handed) await rig.journal.append(pieces, [], [])
-    expect(readJournal(fs, DIRECTORY)!.ends.get(1)).toMatchObject({ position: 6020 })
+    expect(readJournal(fs, DIRECTORY)!.ends.get(1)).toMatchObject({ position: 8020 })
   })
 
   test('a checkpoint that does not fit is refused with what to do', async () => {

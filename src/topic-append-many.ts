@@ -1,0 +1,164 @@
+/**
+ * Several records in one call: one batch per partition, each all or nothing.
+ *
+ * Owns     the batches of one call, until they are handed to their logs.
+ * Holds    Every refusal comes before anything is handed over. Batches are handed over in one go, so no other call
+ *          comes between.
+ * @hot
+ */
+import type { NewRecord, Receipt } from './base/api-records.ts'
+import { VarveError } from './base/errors.ts'
+import { addWaiter, BatchBuild, checkAppend, enqueueBatch, RecordDraft } from './log/append.ts'
+import type { FormBuffer, Waiter } from './log/forming.ts'
+import type { PartitionLog } from './log/log.ts'
+import type { Engine } from './store-engine.ts'
+import type { RecordEncoder } from './topic-encode.ts'
+
+/** What an append needs of its topic. */
+export interface AppendSubject {
+  readonly name: string
+  readonly logs: readonly PartitionLog[]
+  /** A batch without keys is full: the next one goes elsewhere. */
+  rotate(): void
+}
+
+/** The records of one partition: where they stand in the call, and their times. */
+class Part implements Waiter {
+  end = 0
+  first = 0
+  readonly build: BatchBuild
+  readonly indexes: number[] = []
+  readonly timestamps: number[] = []
+  hasNullKeys = false
+  buffer: FormBuffer | undefined
+  settled: ((part: Part, ack: 'disk' | 'os') => void) | undefined
+  refused: ((error: unknown) => void) | undefined
+
+  constructor(log: PartitionLog) {
+    this.build = new BatchBuild(log)
+  }
+
+  done(ack: 'disk' | 'os'): void {
+    this.settled!(this, ack)
+  }
+
+  failed(error: unknown): void {
+    this.refused!(error)
+  }
+
+  receipt(n: number, ack: 'disk' | 'os'): Receipt {
+    const { partition } = this.build.log
+    return { partition, offset: this.first + n, timestamp: this.timestamps[n]!, ack, duplicate: false }
+  }
+}
+
+const draft = new RecordDraft()
+
+export class ManyRecords<KIn, VIn> {
+  /** Size of all batches, once they are finished. */
+  bytes = 0
+  readonly #engine: Engine
+  readonly #topic: AppendSubject
+  readonly #records: readonly NewRecord<KIn, VIn>[]
+  readonly #encoder: RecordEncoder<KIn, VIn>
+  readonly #parts = new Map<PartitionLog, Part>()
+
+  constructor(
+    engine: Engine,
+    topic: AppendSubject,
+    encoder: RecordEncoder<KIn, VIn>,
+    records: readonly NewRecord<KIn, VIn>[],
+  ) {
+    this.#engine = engine
+    this.#topic = topic
+    this.#encoder = encoder
+    this.#records = records
+  }
+
+  /** Builds all batches and asks whether the logs take them. What it throws leaves nothing written. */
+  finish(expectedEnd: number | undefined): void {
+    this.#encodeAll()
+    if (expectedEnd !== undefined) {
+      if (this.#parts.size > 1) throw severalPartitions()
+      checkExpected([...this.#parts.keys()][0]!, expectedEnd)
+    }
+    for (const part of this.#parts.values()) {
+      part.buffer = part.build.finish()
+      this.bytes += part.buffer.end
+    }
+    for (const log of this.#parts.keys()) checkAppend(this.#engine, log, this.bytes)
+  }
+
+  /** Gives back what was built. */
+  release(): void {
+    for (const part of this.#parts.values()) part.build.release()
+  }
+
+  /** Hands the batches over; resolves when all are as durable as asked, with receipts in the order given. */
+  enqueue(disk: boolean): Promise<Receipt[]> {
+    const receipts = new Array<Receipt>(this.#records.length)
+    return new Promise((resolve, reject) => {
+      let waiting = this.#parts.size
+      const settled = (part: Part, ack: 'disk' | 'os'): void => {
+        const { indexes } = part
+        for (let n = 0; n < indexes.length; n++) receipts[indexes[n]!] = part.receipt(n, ack)
+        if (--waiting === 0) resolve(receipts)
+      }
+      for (const [log, part] of this.#parts) this.#hand(log, part, disk, settled, reject)
+    })
+  }
+
+  #hand(
+    log: PartitionLog,
+    part: Part,
+    disk: boolean,
+    settled: (part: Part, ack: 'disk' | 'os') => void,
+    refused: (error: unknown) => void,
+  ): void {
+    part.settled = settled
+    part.refused = refused
+    part.first = enqueueBatch(this.#engine, log, part.buffer!, part.indexes.length, disk)
+    part.end = part.first + part.indexes.length
+    addWaiter(log, part)
+    if (part.hasNullKeys) this.#topic.rotate()
+  }
+
+  #encodeAll(): void {
+    const now = this.#engine.clock.now()
+    const { logs } = this.#topic
+    for (let index = 0; index < this.#records.length; index++) {
+      this.#encoder.encode(this.#records[index]!, index, now, draft)
+      const part = this.#partOf(logs[this.#encoder.partition]!)
+      part.build.add(this.#engine, draft)
+      part.indexes.push(index)
+      part.timestamps.push(draft.timestamp)
+      if (draft.key === null) part.hasNullKeys = true
+    }
+  }
+
+  #partOf(log: PartitionLog): Part {
+    let part = this.#parts.get(log)
+    if (part === undefined) {
+      part = new Part(log)
+      this.#parts.set(log, part)
+    }
+    return part
+  }
+}
+
+export function checkExpected(log: PartitionLog, expected: number): void {
+  if (log.logEnd === expected) return
+  const { topic, partition, logEnd } = log
+  throw new VarveError(
+    'EXPECTATION_FAILED',
+    `The log end of ${topic}/${partition} is ${logEnd}, not ${expected} as expected. ` +
+      'Nothing was written; read on and decide again.',
+    { topic, partition, expected, actual: logEnd },
+    { outcome: 'definite' },
+  )
+}
+
+function severalPartitions(): VarveError<'INVALID_OPTION'> {
+  const message = 'expect: { offset } needs all records to go to one partition; these go to several.'
+  return new VarveError('INVALID_OPTION', message, { option: 'expect' }, { outcome: 'definite' })
+}
