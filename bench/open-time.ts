@@ -18,6 +18,7 @@ const CHILD = fileURLToPath(new URL('./open-child.ts', import.meta.url))
 
 export interface OpenReport {
   readonly openMs: number
+  readonly liveBytes: number
   readonly residentBytes: number
   readonly descriptors: number
   readonly clean: boolean

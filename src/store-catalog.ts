@@ -11,7 +11,7 @@ import { withTopic, writeCatalog } from './metadata/catalog.ts'
 import type { Catalog, CatalogTopic } from './metadata/catalog.ts'
 import { resolveTopicConfig } from './metadata/topic-config.ts'
 import type { ResolvedTopicConfig } from './metadata/topic-config.ts'
-import { joinPath, parentPath, PARTITION_METADATA, partitionPath } from './segment/segment-files.ts'
+import { isPartitionFile, joinPath, parentPath, PARTITION_METADATA, partitionPath } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import type { LogToOpen } from './log/open-logs.ts'
 
@@ -49,7 +49,7 @@ export async function makeLogDirectories(
   await fileSystem.syncDirectory(parentPath(logs[0]!.identity.directory))
 }
 
-/** Removes all files of a topic that is marked `deleting`, then says so. */
+/** Removes all files of ours of a topic that is marked `deleting`, then says so. */
 export async function removeTopicFiles(
   fileSystem: FileSystem,
   paths: StorePaths,
@@ -60,7 +60,7 @@ export async function removeTopicFiles(
     const { directory } = identity
     if (fileSystem.statSync(directory) === undefined) continue
     for (const entry of fileSystem.listSync(directory)) {
-      if (entry.kind === 'file') fileSystem.unlinkSync(joinPath(directory, entry.name))
+      if (entry.kind === 'file' && isPartitionFile(entry.name)) fileSystem.unlinkSync(joinPath(directory, entry.name))
     }
     await fileSystem.syncDirectory(directory)
     if (fileSystem.listSync(directory).length === 0) fileSystem.removeDirectorySync(directory)

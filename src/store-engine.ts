@@ -33,6 +33,9 @@ import type { StoreMarks } from './store-marks.ts'
 import type { Reserve } from './store-reserve.ts'
 import type { StoreTime } from './store-time.ts'
 
+/** Segments that are synced at once when the ring comes around: one thread of four stays free for the journal. */
+const PARALLEL_SYNCS = 3
+
 export interface EngineParts {
   readonly options: ResolvedOpenOptions
   readonly paths: StorePaths
@@ -164,8 +167,8 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     return true
   }
 
-  loadIndexes(log: PartitionLog, segment: Segment): void {
-    this.indexes.load(log, segment)
+  loadIndexes(_log: PartitionLog, segment: Segment): void {
+    this.indexes.load(segment)
   }
 
   forgetIndexes(segment: Segment): void {
@@ -186,6 +189,12 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     // What was acknowledged a moment ago reaches the segments in this turn.
     await new Promise<void>((resolve) => this.clock.soon(resolve))
     if (this.committer.isFull) throw this.#noRoom()
+    const waiting = [...logIds].values()
+    const workers = Array.from({ length: PARALLEL_SYNCS }, () => this.#syncEach(waiting))
+    await Promise.all(workers)
+  }
+
+  async #syncEach(logIds: Iterable<number>): Promise<void> {
     for (const logId of logIds) {
       const log = this.logs.get(logId)
       if (log === undefined) continue
@@ -219,7 +228,9 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   async #seal(log: PartitionLog, segment: Segment): Promise<void> {
     if (segment.phase !== 'sealing' || this.committer.failure !== undefined || log.ended !== undefined) return
     try {
+      this.loadIndexes(log, segment)
       await sealSegment(log, segment, this.time.stamp())
+      this.indexes.drop(segment)
       segment.offsets = undefined
       segment.times = undefined
     } catch (error) {

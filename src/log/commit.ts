@@ -15,14 +15,15 @@
  * @hot
  */
 import type { Clock } from '../base/clock.ts'
-import type { VarveError } from '../base/errors.ts'
+import { VarveError } from '../base/errors.ts'
+import { PIECE_SIZE } from '../journal/entry-format.ts'
 import type { DurableEnd, Piece } from '../journal/entry-format.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Forming } from './forming.ts'
 import type { PartitionLog } from './log.ts'
 import { noteRun, openTarget, placeRuns, writeRunSync } from './run.ts'
 import type { Run, RunTarget } from './run.ts'
-import { cutBack } from './cut-back.ts'
+import { cutBack, tailOf } from './cut-back.ts'
 import { EndNames } from './end-names.ts'
 import { syncSegments } from './flush.ts'
 import { diskFull, isDiskFull, logFailed } from './write-errors.ts'
@@ -53,8 +54,8 @@ interface Part {
 }
 
 const MAX_DIRECT = 2
-/** What a log costs in an entry beside its batches, at most. */
-const PIECE_BYTES = 256
+/** What a log costs in an entry beside its batches, and what each batch may cost there when it is a piece of its own. */
+const LOG_BYTES = 256
 /** How often segments without room are tried again. */
 const RETRY_MS = 100
 
@@ -217,7 +218,7 @@ export class Committer {
       if (this.#directs >= MAX_DIRECT) return
       const { forming } = log
       if (forming?.disk !== true || !isFree(log)) continue
-      if (log.hasUnsynced || forming.bytes + forming.openSize() >= this.#directBytes) void this.#direct(log)
+      if (log.hasUnsynced || entryBytes(forming) >= this.#directBytes) void this.#direct(log)
     }
   }
 
@@ -274,7 +275,7 @@ export class Committer {
     for (const log of this.#waiting) {
       const { forming } = log
       if (forming?.disk !== true || log.busy || log.hasUnsynced) continue
-      const size = forming.bytes + forming.openSize() + PIECE_BYTES
+      const size = entryBytes(forming)
       if (size >= this.#directBytes) continue
       if (parts.length > 0 && bytes + size > this.#groupBytes) break
       bytes += size
@@ -293,15 +294,33 @@ export class Committer {
     try {
       await this.#journal.append(pieces, this.#names.take(), [])
     } catch (error) {
-      this.#refuseParts(parts, error)
+      this.#entryDone(parts)
+      if (VarveError.is(error, 'DISK_FULL')) this.#takeBack(parts, error)
+      else this.#refuseParts(parts, error)
       return
-    } finally {
-      this.#entries--
-      for (const part of parts) part.log.entriesInFlight--
     }
+    this.#entryDone(parts)
     this.#groups++
     this.#unapplied.push(...parts)
     if (this.#unapplied.length === parts.length) this.#apply()
+    this.#settled()
+  }
+
+  #entryDone(parts: readonly Part[]): void {
+    this.#entries--
+    for (const part of parts) part.log.entriesInFlight--
+  }
+
+  /** The journal had no room for an entry and wrote nothing: its records were never there, nor what came behind them. */
+  #takeBack(parts: readonly Part[], error: unknown): void {
+    this.#host.diskFull(error)
+    for (const { log, forming } of parts) {
+      const full = diskFull(log, error)
+      this.#reject(forming, full)
+      this.#refuse(log, full)
+      log.logEnd = log.active.nextOffset
+      log.tail = tailOf(log)
+    }
     this.#settled()
   }
 
@@ -404,6 +423,11 @@ export class Committer {
     forming.release()
     for (const waiter of forming.waiters) waiter.failed(error)
   }
+}
+
+/** What `forming` takes in an entry, at most: the one measure that decides between an entry and a direct write. */
+function entryBytes(forming: Forming): number {
+  return forming.bytes + forming.openSize() + LOG_BYTES + forming.batches * PIECE_SIZE
 }
 
 function isFree(log: PartitionLog): boolean {

@@ -34,3 +34,14 @@ export function damagedBatch(
 ): VarveError<'CORRUPT'> {
   return damagedSegment(log, segment, position, damage.reason, offset)
 }
+
+/** CORRUPT for offsets that no segment holds although they were acknowledged and nothing was ever cleaned. */
+export function missingOffsets(log: PartitionLog, from: number, to: number): VarveError<'CORRUPT'> {
+  const { topic, partition, directory: path } = log
+  return new VarveError(
+    'CORRUPT',
+    `${topic}/${partition}: offsets ${from} to ${to - 1} are missing in ${path}. They were acknowledged; what lies behind ` +
+      `them can be read from ${to} on. Restore the files from a copy.`,
+    { path, position: null, topic, partition, offset: from },
+  )
+}

@@ -9,7 +9,7 @@ import { RecordCursor } from '../segment/record-cursor.ts'
 import { VarveError } from '../base/errors.ts'
 import { damagedBatch } from './damage.ts'
 import type { PartitionLog } from './log.ts'
-import { LogScan } from './scan.ts'
+import { loadIndexes, LogScan } from './scan.ts'
 import type { ScanHost } from './scan.ts'
 
 const BLOCK_BYTES = 128 * 1024
@@ -28,7 +28,11 @@ export async function findTime(host: ScanHost, log: PartitionLog, time: number):
     })
   for (const segment of log.view.segments) {
     if (segment.nextOffset <= log.logStart || segment.facts.maxTimestamp < time || segment.sizeBytes === 0) continue
-    host.loadIndexes(log, segment)
+    const leaving = loadIndexes(host, log, segment)
+    if (leaving !== undefined) {
+      await leaving
+      continue
+    }
     const start = segment.baseOffset + Math.max(0, segment.times!.floorOffset(time))
     const found = await firstAtTime(
       host,

@@ -60,6 +60,8 @@ export class Forming {
   /** What it counts for in the queue of the store. */
   queuedBytes = 0
   records = 0
+  /** Finished batches. */
+  batches = 0
   /** Someone among the waiters asked for `disk`. */
   disk = false
   #builder: BatchBuilder | undefined
@@ -133,6 +135,7 @@ export class Forming {
     buffer.batches.push({ start, end: start + size, baseOffset: this.#baseOffset, lastOffset, maxTimestamp, count })
     buffer.end = start + size
     this.bytes += size
+    this.batches++
   }
 
   /** Takes whole batches that were built elsewhere, in their own buffer. */
@@ -141,6 +144,7 @@ export class Forming {
     this.buffers.push(buffer)
     this.#buffer = undefined
     this.bytes += buffer.end
+    this.batches += buffer.batches.length
     this.records += records
   }
 

@@ -16,8 +16,6 @@ import { emptyFacts, Segment } from '../segment/segment.ts'
 import type { ClosedIndex } from '../segment/segment.ts'
 import { segmentFile } from '../segment/segment-files.ts'
 import { Sidecar } from '../segment/sidecar.ts'
-import { damagedSegment } from './damage.ts'
-import type { PartitionLog } from './log.ts'
 
 const MAX_SIDECAR = 64 * 1024 * 1024
 const MAX_INDEX = 1024 * 1024 * 1024
@@ -40,9 +38,9 @@ export class IndexCache {
   }
 
   /** Makes `segment.offsets` and `segment.times` present. */
-  load(log: PartitionLog, segment: Segment): void {
+  load(segment: Segment): void {
     if (segment.offsets !== undefined) return
-    if (!this.#fromFiles(segment)) rebuild(log, segment)
+    if (!this.#fromFiles(segment)) rebuild(segment)
     if (segment.phase === 'active') return
     const bytes = segment.offsets!.count * ENTRY_BYTES
     this.#loaded.set(segment, bytes)
@@ -105,10 +103,10 @@ export function readSidecar(fileSystem: FileSystem, segment: Segment): Sidecar |
   return sidecar
 }
 
-/** Builds the indexes from the data file. What is damaged is skipped to the last whole batch before it. */
-function rebuild(log: PartitionLog, segment: Segment): void {
+/** Builds the indexes from the data file, up to its end or the first damage: who reads on from there walks. */
+function rebuild(segment: Segment): void {
   const scratch = Segment.scratch(segment, emptyFacts(segment.baseOffset))
-  const end = walkFileSync(
+  walkFileSync(
     segment.data.open(),
     { from: 0, to: segment.sizeBytes, minOffset: segment.baseOffset, verify: true },
     (batch) => {
@@ -116,9 +114,6 @@ function rebuild(log: PartitionLog, segment: Segment): void {
       return true
     },
   )
-  if (end.end !== 'clean-end' && scratch.sizeBytes === 0) {
-    throw damagedSegment(log, segment, end.position, end.end, segment.baseOffset)
-  }
   segment.adoptIndexes(scratch.offsets!, scratch.times!)
 }
 

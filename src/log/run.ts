@@ -76,6 +76,8 @@ export interface RunTarget {
   readonly epoch: number
   /** The former active segment is full. */
   rolled(log: PartitionLog, full: Segment): void
+  /** Of a segment that was there at the open: its indexes go on from where they were. */
+  loadIndexes(log: PartitionLog, segment: Segment): void
 }
 
 /** The segment of a run; a new one is created and published. */
@@ -83,6 +85,7 @@ export function openTarget(run: Run, target: RunTarget, nowMs: number): Segment 
   const { log } = run
   if (run.segmentBase !== log.active.baseOffset) rollTo(log, run.segmentBase, target)
   const segment = log.active
+  if (segment.offsets === undefined) target.loadIndexes(log, segment)
   invariant(run.position === segment.sizeBytes, 'a run to begin where its segment ends')
   segment.facts.startedMs ??= nowMs
   return segment

@@ -7,8 +7,9 @@
  *                          |<-rest>|   the cut batch of the block before, moved in front of its other part
  *
  * Holds    Nothing at or above the limit that the caller gives is shown. Offsets rise without a gap inside a segment
- *          that was never cleaned; a batch that breaks this is damage, for no checksum covers its base offset.
- *          A segment is retained only while bytes of it are being read.
+ *          that was never cleaned, and from one to the next; a batch that breaks this is damage, for no checksum covers
+ *          its base offset. Damage on the way to the wanted offset is passed over, damage at it is reported: nothing
+ *          is skipped silently. A segment is retained only while bytes of it are being read.
  * Shared   one user; `next` is synchronous, `fill` is not. What a batch shows is valid until the next call, or for as
  *          long as it is held when the walk is `lasting`.
  * @hot
@@ -16,14 +17,20 @@
 import { allocate, lastingSlab, release } from '../base/arena.ts'
 import type { Slab } from '../base/arena.ts'
 import type { Clock } from '../base/clock.ts'
-import { fileError } from '../base/errors.ts'
+import { readInt64 } from '../base/bytes.ts'
+import { errnoOf, fileError } from '../base/errors.ts'
+import { BASE_OFFSET } from '../segment/batch-format.ts'
 import { BatchScan } from '../segment/batch-scan.ts'
+import { findBatch } from '../segment/resync.ts'
 import type { Segment } from '../segment/segment.ts'
-import { damagedSegment } from './damage.ts'
+import { damagedSegment, missingOffsets } from './damage.ts'
 import type { PartitionLog } from './log.ts'
 
 const HEADROOM = 64 * 1024
 const SMALLEST_BLOCK = 64 * 1024
+/** Behind damage a batch of at most this size is sure to be found. */
+const SMALLEST_RESYNC = 1 << 20
+const LARGEST_RESYNC = 64 << 20
 
 /** Bytes of a segment in memory: the file's `position` and what follows lie at `start` and behind. */
 interface Block {
@@ -43,6 +50,28 @@ export interface ScanHost {
   loadIndexes(log: PartitionLog, segment: Segment): void
   /** Counts bytes that were read. */
   countRead(bytes: number): void
+  /**
+   * A file is not where it was: looks whether its segment has left the log. Only where another process may remove
+   * files; elsewhere a missing file is damage.
+   */
+  readonly lookAgain?: (() => Promise<void>) | undefined
+}
+
+/** Loads the indexes of a segment, at once. When its files are gone: a promise of its having left the log. */
+export function loadIndexes(host: ScanHost, log: PartitionLog, segment: Segment): Promise<void> | undefined {
+  try {
+    host.loadIndexes(log, segment)
+    return undefined
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    return leftLog(host, log, segment, segment.baseOffset)
+  }
+}
+
+/** Resolves when a segment without a file has left the log, else it is damage. */
+async function leftLog(host: ScanHost, log: PartitionLog, segment: Segment, offset: number): Promise<void> {
+  await host.lookAgain?.()
+  if (segment.phase !== 'retired') throw damagedSegment(log, segment, 0, 'the file is missing', offset)
 }
 
 export class LogScan {
@@ -57,6 +86,10 @@ export class LogScan {
   /** The base offset that the next batch must have, and the last offset; -1: not known. */
   #expectedBase = -1
   #expectedLast = -1
+  /** Behind the last batch that was walked over in this segment. Below the wanted offset: still on the way to it. */
+  #passed = 0
+  /** Why the current batch cannot be where it is. */
+  #misplaced: string | undefined
   #block: Block | undefined
   #ahead: Promise<Block | undefined> | undefined
   #closed = false
@@ -95,16 +128,17 @@ export class LogScan {
   /** Walks on to the next batch below `limit` in memory; false: `fill` first, or the limit is reached. */
   next(limit: number): boolean {
     const block = this.#block
-    if (block === undefined || this.#offset >= limit) return false
+    if (block === undefined || this.#offset >= limit || this.#misplaced !== undefined) return false
     const { batch } = this
     while (batch.next()) {
-      this.#checkPlace(block)
-      if (batch.lastOffset < this.#offset) continue
+      if (!this.#isInPlace(block)) return false
       if (batch.baseOffset >= limit) {
         this.#rewind(block)
         return false
       }
-      this.#offset = batch.lastOffset + 1
+      this.#passed = batch.lastOffset + 1
+      if (batch.lastOffset < this.#offset) continue
+      this.#offset = this.#passed
       return true
     }
     return false
@@ -116,11 +150,12 @@ export class LogScan {
     const block = this.#block
     if (block === undefined) return this.#start()
     const { batch } = this
+    if (this.#misplaced !== undefined) return this.#pass(batch.filePosition(batch.position), this.#misplaced)
     if (batch.endPosition === -1) return false
-    if (batch.end !== 'window-end' && batch.end !== 'clean-end') this.#damage(batch.end)
     const position = batch.filePosition(batch.endPosition)
+    if (batch.end !== 'window-end' && batch.end !== 'clean-end') return this.#pass(position, batch.end)
     if (position < block.segment.sizeBytes) return this.#continue(block, block.end - batch.endPosition, position)
-    this.#drop()
+    this.#leave(block.segment)
     return this.#start()
   }
 
@@ -129,14 +164,16 @@ export class LogScan {
     this.#drop()
   }
 
-  #checkPlace(block: Block): void {
+  #isInPlace(block: Block): boolean {
     const { batch } = this
     const wrongBase = this.#expectedBase !== -1 && batch.baseOffset !== this.#expectedBase
     if (wrongBase || (this.#expectedLast !== -1 && batch.lastOffset !== this.#expectedLast)) {
-      this.#damage(`a batch with offsets ${batch.baseOffset} to ${batch.lastOffset} in the wrong place`)
+      this.#misplaced = `a batch with offsets ${batch.baseOffset} to ${batch.lastOffset} in the wrong place`
+      return false
     }
     this.#expectedLast = -1
     this.#expectedBase = isContiguous(block.segment) ? batch.lastOffset + 1 : -1
+    return true
   }
 
   /** The batch is beyond the limit: it comes again. */
@@ -148,18 +185,92 @@ export class LogScan {
 
   /** Begins in the segment that holds the wanted offset. */
   async #start(): Promise<boolean> {
-    const { view } = this.#log
-    const segment = view.segments[view.find(this.#offset)]
-    if (segment === undefined || segment.sizeBytes === 0) return false
-    this.#host.loadIndexes(this.#log, segment)
+    const log = this.#log
+    for (;;) {
+      // What the log start has overtaken is the caller's to tell.
+      if (this.#closed || this.#offset < log.logStart) return false
+      const { segments } = log.view
+      const segment = segments[log.view.find(this.#offset)]
+      if (segment === undefined) return false
+      if (segment.baseOffset > this.#offset && segments.every(isContiguous)) {
+        this.close()
+        throw missingOffsets(log, this.#offset, segment.baseOffset)
+      }
+      if (segment.sizeBytes === 0) return false
+      const leaving = loadIndexes(this.#host, log, segment)
+      if (leaving !== undefined) {
+        await leaving
+        continue
+      }
+      const block = await this.#read(segment, this.#seek(segment), this.#blockBytes)
+      if (this.#closed) return this.#discard(block)
+      if (block === undefined) continue
+      this.#use(block)
+      return true
+    }
+  }
+
+  /** Where in `segment` the walk begins; what must stand there is noted. */
+  #seek(segment: Segment): number {
     const offset = Math.max(this.#offset, segment.baseOffset)
     const position = segment.floorPosition(offset)
     this.#expectedBase = position === 0 && isContiguous(segment) ? segment.baseOffset : -1
     this.#expectedLast = position === 0 ? -1 : segment.floorLastOffset(offset)
-    const block = await this.#read(segment, position, this.#blockBytes)
-    if (block === undefined || this.#closed) return this.#discard(block)
+    this.#passed = position === 0 ? segment.baseOffset : this.#expectedLast
+    return position
+  }
+
+  /** The walk is at the end of a segment: all its offsets were there, or cleaned away. */
+  #leave(segment: Segment): void {
+    this.#drop()
+    if (this.#offset >= segment.nextOffset) return
+    if (!isContiguous(segment)) {
+      this.#offset = segment.nextOffset
+      return
+    }
+    this.close()
+    throw missingOffsets(this.#log, this.#offset, segment.nextOffset)
+  }
+
+  /** Damage at `position`: passed over when the wanted offset lies behind it, else reported. */
+  async #pass(position: number, what: string): Promise<boolean> {
+    const { segment } = this.#block!
+    this.#drop()
+    this.#misplaced = undefined
+    const isOnTheWay = this.#offset > this.#passed
+    const block = isOnTheWay ? await this.#findBehind(segment, position) : undefined
+    if (this.#closed) return this.#discard(block)
+    if (segment.phase === 'retired') {
+      this.#discard(block)
+      return this.#start()
+    }
+    if (block === undefined) {
+      this.close()
+      throw damagedSegment(this.#log, segment, position, what, this.#offset)
+    }
+    this.#expectedBase = -1
+    this.#expectedLast = -1
     this.#use(block)
     return true
+  }
+
+  /** The bytes from the next whole batch behind `position` on, when it does not begin behind the wanted offset. */
+  async #findBehind(segment: Segment, position: number): Promise<Block | undefined> {
+    const step = Math.min(Math.max(this.#log.config.maxMessageBytes, SMALLEST_RESYNC), LARGEST_RESYNC)
+    for (let from = position + 1; from < segment.sizeBytes && !this.#closed; from += step) {
+      const block = await this.#read(segment, from, step * 2)
+      if (block === undefined) return undefined
+      const { bytes, view } = block.slab
+      const at = findBatch(bytes, view, block.start, block.end, this.#passed, segment.nextOffset)
+      if (at !== -1 && readInt64(view, at + BASE_OFFSET) <= this.#offset) {
+        block.position += at - block.start
+        block.start = at
+        return block
+      }
+      giveBack(block)
+      if (at !== -1) return undefined
+    }
+    return undefined
   }
 
   async #continue(block: Block, rest: number, position: number): Promise<boolean> {
@@ -215,20 +326,14 @@ export class LogScan {
         throw damagedSegment(this.#log, segment, position + got, 'the file ends too early', this.#offset)
     } catch (error) {
       release(slab)
-      throw fileError(error, segment.data.path, 'Reading a segment')
+      if (errnoOf(error) !== 'ENOENT') throw fileError(error, segment.data.path, 'Reading a segment')
+      await leftLog(this.#host, this.#log, segment, this.#offset)
+      return undefined
     } finally {
       segment.release()
     }
     this.#host.countRead(length)
     return { segment, slab, start: HEADROOM, position, end: HEADROOM + length, fileEnd }
-  }
-
-  #damage(what: string): never {
-    const { segment } = this.#block!
-    const { batch } = this
-    const at = batch.filePosition(batch.endPosition === -1 ? batch.position : batch.endPosition)
-    this.close()
-    throw damagedSegment(this.#log, segment, at, what, this.#offset)
   }
 
   #discard(block: Block | undefined): false {

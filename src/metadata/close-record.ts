@@ -228,15 +228,14 @@ function decodeFiles(reader: StateReader, count: number): (ClosedFile | null)[] 
   return lengths.map((length, i) => (length < 0 ? null : { length, hash: hashes.getBigUint64(i * 8) }))
 }
 
-/** A log's segments rise, do not overlap, end with the log, and all but the last are sealed. */
+/** A log's segments rise, do not overlap and end with the log. One that is full may not be sealed yet. */
 function checkLog(log: LogRow, segments: readonly ClosedSegment[], count: number, path: string): void {
   if (segments.length !== count) throw damagedState(path, 'holds fewer segments than it says')
-  if (log.logStart > log.localStart || log.localStart > log.logEnd)
-    throw damagedState(path, 'holds a log without order')
+  // What a log's start cuts off inside a segment stays on the disk: the local start may lie below it.
+  if (log.logStart > log.logEnd || log.localStart > log.logEnd) throw damagedState(path, 'holds a log without order')
   let end = 0
-  segments.forEach((segment, i) => {
+  segments.forEach((segment) => {
     if (segment.baseOffset < end) throw damagedState(path, 'holds segments without order')
-    if (segment.sealedAt === null && i < count - 1) throw damagedState(path, 'holds two active segments of a log')
     end = segment.nextOffset
   })
   if (end > log.logEnd) throw damagedState(path, 'holds a segment behind the end of its log')

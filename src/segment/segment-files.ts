@@ -10,6 +10,7 @@
  *          most 2^53 - 1.
  */
 import { isTopicName } from '../base/topic-definition.ts'
+import { TEMPORARY_SUFFIX } from '../metadata/replace-file.ts'
 
 /** What a file of a segment holds, by its suffix. */
 export type SegmentFileKind = 'log' | 'index' | 'timeindex' | 'txnindex' | 'snapshot' | 'sequences' | 'varve'
@@ -82,6 +83,12 @@ export function parseSegmentFileName(name: string): SegmentFileName | undefined 
 export const LEADER_EPOCH_CHECKPOINT = 'leader-epoch-checkpoint'
 export const PARTITION_METADATA = 'partition.metadata'
 export { TEMPORARY_SUFFIX } from '../metadata/replace-file.ts'
+
+/** Is this a name that the store gives a file in a partition's directory? Any other is foreign. */
+export function isPartitionFile(name: string): boolean {
+  const bare = name.endsWith(TEMPORARY_SUFFIX) ? name.slice(0, -TEMPORARY_SUFFIX.length) : name
+  return bare === LEADER_EPOCH_CHECKPOINT || bare === PARTITION_METADATA || parseSegmentFileName(name) !== undefined
+}
 
 /** What a partition's directory is for. */
 export type PartitionDirectoryState = 'live' | 'delete' | 'future' | 'stray'
