@@ -31,6 +31,8 @@ import type { Engine } from './store-engine.ts'
 export async function writeCloseState(engine: Engine): Promise<void> {
   await engine.flush()
   const logs = [...engine.logs.values()]
+  // What only the journal holds durably must be in the segments before the record says that nothing has to be read.
+  await engine.syncLogs(new Set(engine.logs.keys()))
   const closed: ClosedLog[] = []
   for (const log of logs) closed.push(closeLog(engine, log))
   await writeCheckpoints(engine, logs)

@@ -94,6 +94,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   /** From here on groups can be written. */
   start(journal: Journal): void {
     this.#committer = new Committer(this, journal)
+    for (const log of this.logs.values()) this.#committer.applier.adopt(log)
   }
 
   get committer(): Committer {
@@ -102,6 +103,11 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
 
   get trustedNow(): number | undefined {
     return this.time.trustedNow()
+  }
+
+  addLog(log: PartitionLog): void {
+    this.logs.set(log.id, log)
+    this.#committer?.applier.adopt(log)
   }
 
   checkWriter(): void {
@@ -129,6 +135,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
 
   /** A log is gone: its files are nobody's any more. */
   dropLog(log: PartitionLog): void {
+    this.committer.applier.forget(log)
     for (const segment of log.view.segments) {
       segment.phase = 'retired'
       this.indexes.drop(segment)
@@ -160,6 +167,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
 
   /** Seals the active segment of an idle log; true when there was something to seal. */
   sealActive(log: PartitionLog): boolean {
+    log.applyPending()
     if (log.active.sizeBytes === 0 || log.forming !== undefined || log.entriesInFlight > 0 || log.busy) return false
     log.tail.roll(log.logEnd)
     rollTo(log, log.logEnd, this)
@@ -191,15 +199,30 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     if (this.committer.isFull) throw this.#noRoom()
     const waiting = [...logIds].values()
     const workers = Array.from({ length: PARALLEL_SYNCS }, () => this.#syncEach(waiting))
-    await Promise.all(workers)
+    try {
+      await Promise.all(workers)
+    } catch (error) {
+      // P7: whoever syncs next on this descriptor would not hear of it.
+      throw this.committer.fail(error)
+    }
   }
 
   async #syncEach(logIds: Iterable<number>): Promise<void> {
     for (const logId of logIds) {
       const log = this.logs.get(logId)
-      if (log === undefined) continue
+      if (log !== undefined) await this.#syncLog(log)
+    }
+  }
+
+  /** Of a log that is deleted meanwhile nothing needs to be durable. */
+  async #syncLog(log: PartitionLog): Promise<void> {
+    try {
       await this.committer.settled(log)
+      if (!this.logs.has(log.id)) return
+      log.applyPending()
       await syncSegments(log)
+    } catch (error) {
+      if (this.logs.has(log.id)) throw error
     }
   }
 
@@ -209,15 +232,15 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     if (failure !== undefined) throw failure
     try {
       const synced: PartitionLog[] = []
+      this.committer.applier.applyAll()
       for (const log of this.logs.values()) {
         if (!log.hasUnsynced) continue
-        await this.committer.settled(log)
-        await syncSegments(log)
+        await this.#syncLog(log)
         synced.push(log)
       }
       if (synced.length > 0)
         await this.committer.appendNames(
-          synced.map((log) => log.durable),
+          synced.filter((log) => this.logs.has(log.id)).map((log) => log.durable),
           [],
         )
     } catch (error) {

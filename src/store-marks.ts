@@ -2,8 +2,9 @@
  * The marks that followers in other processes read, kept up to date (rule K1).
  *
  * Owns     `varve/marks` while the store is open for writing. Format: `metadata/marks-file.ts`.
- * Holds    A mark moves after the bytes that it shows are in the segment. One write covers all logs of a group that
- *          lie side by side. Never synced: under another boot id nobody believes it.
+ * Holds    A mark shows only what is in the segments: bytes above the high watermark may stand there already, and
+ *          durable ones below it may still be pending. One write covers all logs of a group that lie side by side.
+ *          Never synced: under another boot id nobody believes it.
  */
 import type { File, FileSystem } from './base/file-system.ts'
 import type { PartitionLog } from './log/log.ts'
@@ -31,22 +32,27 @@ export class StoreMarks {
   /** Writes what changed in these logs. */
   write(logs: readonly PartitionLog[]): void {
     const mirror = this.#mirror
-    for (const log of logs) {
-      const { active } = log
-      mirror.set(
-        log.id,
-        log.view.generation,
-        log.logStart,
-        log.localStart,
-        log.lastStable,
-        log.highWatermark,
-        active.baseOffset,
-        active.sizeBytes,
-      )
-    }
+    for (const log of logs) this.#set(log)
     if (!mirror.isDirty) return
     this.#file.writeSync(mirror.dirtyBytes, mirror.dirtyPosition)
     mirror.clean()
+  }
+
+  /** Where the segments do not end at the high watermark, what was shown last is shown on. */
+  #set(log: PartitionLog): void {
+    const { active } = log
+    const before = active.nextOffset === log.highWatermark ? undefined : this.#mirror.get(log.id)
+    const shown = before?.highWatermark ?? Math.min(log.highWatermark, active.nextOffset)
+    this.#mirror.set(
+      log.id,
+      log.view.generation,
+      Math.min(log.logStart, shown),
+      Math.min(log.localStart, shown),
+      Math.min(log.lastStable, shown),
+      shown,
+      before?.activeBase ?? active.baseOffset,
+      before?.activePosition ?? active.sizeBytes,
+    )
   }
 
   /** A log is gone. */

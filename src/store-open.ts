@@ -60,16 +60,26 @@ export async function openForWriting(directory: string, options: ResolvedOpenOpt
   await initHashes()
   const { fileSystem } = options
   const paths = storePaths(directory)
-  checkOurs(fileSystem, paths, options.create)
-  await makeDirectories(fileSystem, paths)
-  const lock = await takeLock(options, paths)
+  try {
+    checkOurs(fileSystem, paths, options.create)
+    await makeDirectories(fileSystem, paths)
+    return await openLocked(options, paths, await takeLock(options, paths))
+  } catch (error) {
+    throw fileError(error, directory, 'Opening the store', { outcome: 'definite' })
+  }
+}
+
+async function openLocked(options: ResolvedOpenOptions, paths: StorePaths, lock: Lock): Promise<OpenedStore> {
   const opening = new Opening(options, paths)
   try {
     return { ...(await opening.run()), lock }
   } catch (error) {
-    opening.undo()
-    lock.releaseSync()
-    throw fileError(error, directory, 'Opening the store', { outcome: 'definite' })
+    try {
+      opening.undo()
+    } finally {
+      lock.releaseSync()
+    }
+    throw error
   }
 }
 
@@ -109,7 +119,7 @@ class Opening {
     const marksWriter = { writerEpoch: identity.epoch, nonce: writer.nonce, bootId: this.#fileSystem.bootIdSync() }
     this.#marks = StoreMarks.create(this.#fileSystem, this.#paths.marks, marksWriter)
     const engine = this.#engine(identity.epoch, time, this.#marks, writer)
-    for (const log of logs) engine.logs.set(log.id, log)
+    for (const log of logs) engine.addLog(log)
     this.#journal = await this.#startJournal(engine)
     await this.#removeCloseMarks()
     engine.start(this.#journal)

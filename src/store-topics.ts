@@ -6,7 +6,7 @@
  * Crash    a topic whose creation was interrupted has empty logs or none; one whose deletion was is deleted at the
  *          next open.
  */
-import { VarveError } from './base/errors.ts'
+import { fileError, VarveError } from './base/errors.ts'
 import { SerialQueue } from './base/serial-queue.ts'
 import { checkNewTopicName, checkPartitionCount, checkTopicName, isInternalName } from './base/topic-definition.ts'
 import { PartitionLog } from './log/log.ts'
@@ -71,7 +71,8 @@ export class StoreTopics {
   /** The topic, created or changed as the options allow. */
   open(wanted: WantedTopic): Promise<TopicState> {
     checkTopicName(wanted.name)
-    return this.#changes.run(async () => {
+    return this.#change(wanted.name, async () => {
+      await this.#finishDeletion(wanted.name)
       const topic = findTopic(this.#catalog, wanted.name)
       if (topic === undefined) return this.#create(wanted)
       if (wanted.options.create === 'must') {
@@ -83,12 +84,14 @@ export class StoreTopics {
 
   async delete(name: string): Promise<void> {
     checkNewTopicName(name)
-    await this.#changes.run(() => this.#delete(name))
+    await this.#change(name, async () => {
+      if (!(await this.#finishDeletion(name))) await this.#delete(name)
+    })
   }
 
   /** Adds partitions; answers how many there are then. */
   addPartitions(name: string, count: number): Promise<number> {
-    return this.#changes.run(() => this.#addPartitions(name, count))
+    return this.#change(name, () => this.#addPartitions(name, count))
   }
 
   /** Waits until no change is under way. */
@@ -173,7 +176,7 @@ export class StoreTopics {
     await makeLogDirectories(fileSystem, topic, wanted)
     await this.#write(withTopic(this.#catalog, topic))
     const logs = wanted.map((log) => this.#startLog(log))
-    for (const log of logs) engine.logs.set(log.id, log)
+    for (const log of logs) engine.addLog(log)
     engine.markLogs(logs)
     return logs
   }
@@ -204,8 +207,26 @@ export class StoreTopics {
       await log.structure.idle()
       this.#engine.dropLog(log)
     }
-    const deleting = findTopic(this.#catalog, name)!
-    this.#catalog = await removeTopicFiles(this.#engine.options.fileSystem, this.#engine.paths, this.#catalog, deleting)
+    await this.#finishDeletion(name)
+  }
+
+  /** Removes the files of a topic that is marked `deleting`; true when there was one. */
+  async #finishDeletion(name: string): Promise<boolean> {
+    const topic = findTopic(this.#catalog, name)
+    if (topic?.state !== 'deleting') return false
+    this.#catalog = await removeTopicFiles(this.#engine.options.fileSystem, this.#engine.paths, this.#catalog, topic)
+    return true
+  }
+
+  /** One change at a time; a failed file call is told as what it means. */
+  #change<T>(name: string, change: () => Promise<T>): Promise<T> {
+    return this.#changes.run(async () => {
+      try {
+        return await change()
+      } catch (error) {
+        throw fileError(error, this.#engine.paths.log, `Changing the topic ${name}`, { outcome: 'indefinite' })
+      }
+    })
   }
 
   async #write(catalog: Catalog): Promise<void> {

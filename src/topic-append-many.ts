@@ -119,7 +119,7 @@ export class ManyRecords<KIn, VIn> {
     part.refused = refused
     part.first = enqueueBatch(this.#engine, log, part.buffer!, part.indexes.length, disk)
     part.end = part.first + part.indexes.length
-    addWaiter(log, part)
+    addWaiter(this.#engine, log, part)
     if (part.hasNullKeys) this.#topic.rotate()
   }
 

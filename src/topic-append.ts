@@ -11,7 +11,7 @@ import type { AppendOptions, NewRecord, Receipt } from './base/api-records.ts'
 import { appendChannel } from './base/diagnostics.ts'
 import { VarveError } from './base/errors.ts'
 import { addWaiter, appendRecord, checkAppend, checkRecordSize, RecordDraft } from './log/append.ts'
-import type { Waiter } from './log/forming.ts'
+import type { Forming, Waiter } from './log/forming.ts'
 import type { PartitionLog } from './log/log.ts'
 import { resolveAppendOptions } from './options.ts'
 import type { ResolvedAppendOptions } from './options.ts'
@@ -56,6 +56,9 @@ export class TopicAppender<KIn, VIn> {
   readonly #engine: Engine
   readonly #topic: AppendSubject
   readonly #encoder: RecordEncoder<KIn, VIn>
+  /** Where the last record without a key went, and the group that it joined there. */
+  #keylessLog: PartitionLog | undefined
+  #keylessGroup: Forming | undefined
 
   constructor(engine: Engine, topic: AppendSubject, encoder: RecordEncoder<KIn, VIn>) {
     this.#engine = engine
@@ -92,7 +95,7 @@ export class TopicAppender<KIn, VIn> {
     const offset = this.take(log, options.durability === 'disk')
     const { timestamp } = draft
     return new Promise((resolve, reject) =>
-      addWaiter(log, new AppendWaiter(log.partition, offset, timestamp, resolve, reject)),
+      addWaiter(this.#engine, log, new AppendWaiter(log.partition, offset, timestamp, resolve, reject)),
     )
   }
 
@@ -118,6 +121,7 @@ export class TopicAppender<KIn, VIn> {
 
   /** Encodes one record and checks it; the draft then waits for `take`. */
   prepare(record: NewRecord<KIn, VIn>): PartitionLog {
+    if (this.#keylessLog !== undefined && this.#keylessLog.forming !== this.#keylessGroup) this.#moveOn()
     this.#encoder.encode(record, 0, this.#engine.clock.now(), draft)
     const log = this.#topic.logs[this.#encoder.partition]!
     checkRecordSize(log, draft.maxBytes)
@@ -129,9 +133,20 @@ export class TopicAppender<KIn, VIn> {
   take(log: PartitionLog, disk: boolean): number {
     const before = log.forming?.openSize() ?? 0
     const offset = appendRecord(this.#engine, log, draft, disk)
-    if (draft.key === null && (log.forming?.openSize() ?? 0) < before) this.#topic.rotate()
+    if (draft.key === null) {
+      this.#keylessLog = log
+      this.#keylessGroup = log.forming
+      if ((log.forming?.openSize() ?? 0) < before) this.#moveOn()
+    }
     this.#count(1, draft.maxBytes)
     return offset
+  }
+
+  /** The batch of the last record without a key is full or on its way: the next one opens one elsewhere. */
+  #moveOn(): void {
+    this.#keylessLog = undefined
+    this.#keylessGroup = undefined
+    this.#topic.rotate()
   }
 
   /** Timestamp of the record taken last, and the most that it takes. */

@@ -87,6 +87,8 @@ export class PooledFile {
   readonly #pool: FilePool
   #path: string
   #pins = 0
+  #calls = 0
+  #closesWhenIdle = false
 
   /** @internal */
   constructor(pool: FilePool, path: string) {
@@ -124,10 +126,13 @@ export class PooledFile {
   async during<T>(work: (file: File) => Promise<T>): Promise<T> {
     const file = this.open()
     this.pin()
+    this.#calls++
     try {
       return await work(file)
     } finally {
+      this.#calls--
       this.unpin()
+      if (this.#closesWhenIdle) this.closeSync()
     }
   }
 
@@ -136,7 +141,9 @@ export class PooledFile {
     this.#path = path
   }
 
+  /** Closes it, once no call is under way. */
   closeSync(): void {
-    this.#pool.close(this)
+    this.#closesWhenIdle = this.#calls > 0
+    if (!this.#closesWhenIdle) this.#pool.close(this)
   }
 }

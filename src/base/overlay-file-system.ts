@@ -2,7 +2,8 @@
  * Files over files: reads see the ones below until something is written here; what is written stays in memory.
  *
  * Owns     what differs from below. A store can be recovered on it without a change to its directory.
- * Holds    Nothing below is ever written, made, renamed or removed. Directories of below are not renamed: EXDEV.
+ * Holds    Nothing below is ever written, made, renamed or removed. What is written as it is below takes no memory.
+ *          Directories of below are not renamed: EXDEV.
  *          Syncs succeed at once, since nothing here is to last. Locks are granted: nobody is kept out of memory.
  * Shared   The files below may grow and go while this is used; a file that was opened here stays as it is below.
  * Crash    All of it is gone.
@@ -224,7 +225,8 @@ class OverlayFile implements File {
   }
 
   async read(into: Uint8Array, position: number): Promise<number> {
-    return this.readSync(into, position)
+    const isBelow = position + into.length <= this.#check(position).lowerEnd && !this.#hasPages(position, into.length)
+    return isBelow && this.#lower !== undefined ? this.#lower.read(into, position) : this.readSync(into, position)
   }
 
   writeSync(bytes: Uint8Array, position: number): void {
@@ -232,7 +234,9 @@ class OverlayFile implements File {
     for (let done = 0; done < bytes.length;) {
       const inPage = (position + done) % SIM_PAGE_BYTES
       const length = Math.min(SIM_PAGE_BYTES - inPage, bytes.length - done)
-      this.#ownPage(Math.floor((position + done) / SIM_PAGE_BYTES)).set(bytes.subarray(done, done + length), inPage)
+      const part = bytes.subarray(done, done + length)
+      const index = Math.floor((position + done) / SIM_PAGE_BYTES)
+      if (node.pages.has(index) || !this.#isBelow(part, position + done)) this.#ownPage(index).set(part, inPage)
       done += length
     }
     if (bytes.length > 0) node.size = Math.max(node.size, position + bytes.length)
@@ -261,6 +265,21 @@ class OverlayFile implements File {
     this.#check(0)
     this.#isClosed = true
     this.#lower?.closeSync()
+  }
+
+  #hasPages(position: number, length: number): boolean {
+    const { pages } = this.#node
+    if (pages.size === 0) return false
+    const last = Math.floor((position + length - 1) / SIM_PAGE_BYTES)
+    for (let index = Math.floor(position / SIM_PAGE_BYTES); index <= last; index++) if (pages.has(index)) return true
+    return false
+  }
+
+  /** The same bytes show from below already. */
+  #isBelow(bytes: Uint8Array, position: number): boolean {
+    if (this.#lower === undefined || position + bytes.length > this.#node.lowerEnd) return false
+    const below = new Uint8Array(bytes.length)
+    return this.#lower.readSync(below, position) === below.length && Buffer.compare(below, bytes) === 0
   }
 
   /** What is below and not cut off; zeros behind it. */

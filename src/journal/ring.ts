@@ -201,12 +201,12 @@ export class Ring {
         await file.write(rest < zeros.length ? zeros.subarray(0, rest) : zeros, position)
       }
       await file.syncData()
-      file.closeSync()
     } catch (error) {
       file.closeSync()
       this.#fs.unlinkSync(path)
       throw fileError(error, path, 'A new journal file', { outcome: 'definite' })
     }
+    file.closeSync()
   }
 
   #createFile(path: string): File {

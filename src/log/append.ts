@@ -141,8 +141,9 @@ export function enqueueBatch(
 }
 
 /** The caller waits with the group that its records are in. */
-export function addWaiter(log: PartitionLog, waiter: Waiter): void {
+export function addWaiter(host: AppendHost, log: PartitionLog, waiter: Waiter): void {
   log.forming!.waiters.push(waiter)
+  host.committer.waiterAdded(log)
 }
 
 function formingOf(log: PartitionLog, disk: boolean): Forming {

@@ -16,14 +16,15 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { VarveError } from '../base/errors.ts'
-import { PIECE_SIZE } from '../journal/entry-format.ts'
 import type { DurableEnd, Piece } from '../journal/entry-format.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Forming } from './forming.ts'
 import type { PartitionLog } from './log.ts'
 import { noteRun, openTarget, placeRuns, writeRunSync } from './run.ts'
-import type { Run, RunTarget } from './run.ts'
-import { cutBack, tailOf } from './cut-back.ts'
+import type { RunTarget } from './run.ts'
+import { cutBack, takeBackEnd } from './cut-back.ts'
+import { Applier } from './apply.ts'
+import type { Part } from './apply.ts'
 import { EndNames } from './end-names.ts'
 import { syncSegments } from './flush.ts'
 import { diskFull, isDiskFull, logFailed } from './write-errors.ts'
@@ -46,20 +47,13 @@ export interface CommitHost extends RunTarget {
   diskFull(error: unknown): void
 }
 
-/** The parts of a group: one log, what it appended, and where that goes. */
-interface Part {
-  readonly log: PartitionLog
-  readonly forming: Forming
-  readonly runs: readonly Run[]
-}
-
 const MAX_DIRECT = 2
-/** What a log costs in an entry beside its batches, and what each batch may cost there when it is a piece of its own. */
-const LOG_BYTES = 256
-/** How often segments without room are tried again. */
-const RETRY_MS = 100
+/** Fewer callers are not worth two syncs. */
+const LEAST_TO_SPLIT = 8
 
 export class Committer {
+  /** What is durable on its way into the segments. */
+  readonly applier: Applier
   readonly #host: CommitHost
   readonly #journal: Journal
   readonly #directBytes: number
@@ -72,15 +66,23 @@ export class Committer {
   #queuedBytes = 0
   #groups = 0
   #failure: VarveError | undefined
-  /** Parts of durable entries that no segment has taken yet, in order. */
-  readonly #unapplied: Part[] = []
   readonly #idle: (() => void)[] = []
+  /** Callers in the last entry, and in the one that forms now: what decides an early start. */
+  #lastWaiters = 0
+  #newWaiters = 0
 
   constructor(host: CommitHost, journal: Journal) {
     this.#host = host
     this.#journal = journal
     this.#directBytes = Math.min(host.directBytes, journal.maxEntryBytes)
     this.#groupBytes = Math.min(host.groupBytes, journal.maxEntryBytes)
+    this.applier = new Applier(host, {
+      isQuiet: () => this.#entries === 0 && this.#waiting.size === 0,
+      failed: (parts, error) => this.#refuseParts(parts, error),
+      fail: (error) => this.fail(error),
+      settled: () => this.#settled(),
+      acknowledged: (bytes) => (this.#queuedBytes -= bytes),
+    })
     this.#names = new EndNames(host.clock, host.nameEndMs, () => this.#startEntries(true))
   }
 
@@ -101,7 +103,7 @@ export class Committer {
 
   /** Durable entries wait for room in their segments: no append is taken. */
   get isFull(): boolean {
-    return this.#unapplied.length > 0
+    return this.applier.isFull
   }
 
   /** `log.forming` got `bytes` more. */
@@ -110,6 +112,16 @@ export class Committer {
     log.forming!.queuedBytes += bytes
     this.#waiting.add(log)
     this.#schedule()
+  }
+
+  /**
+   * One more caller waits. When nothing is under way, half of what came last time is enough to start: the sync runs
+   * while the rest is still being appended, and from then on two groups take turns.
+   */
+  waiterAdded(log: PartitionLog): void {
+    this.#newWaiters++
+    if (this.#entries > 0 || this.#directs > 0 || this.#newWaiters * 2 < this.#lastWaiters) return
+    if (this.#lastWaiters >= LEAST_TO_SPLIT && log.forming?.disk === true) this.#seal()
   }
 
   /** A sync of its segments moved `log.durable`: the next entry names it. */
@@ -129,9 +141,12 @@ export class Committer {
 
   /** Writes an entry without pieces now, for what must be durable in the journal itself (J8). */
   async appendNames(ends: readonly DurableEnd[], floors: Parameters<Journal['append']>[2]): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure
+    this.#checkFailure()
     this.#host.checkWriter()
-    while (!this.#journal.hasRoom) await this.#progress()
+    while (!this.#journal.hasRoom) {
+      await this.#progress()
+      this.#checkFailure()
+    }
     this.#entries++
     try {
       await this.#journal.append([], ends, floors)
@@ -151,7 +166,12 @@ export class Committer {
     this.#host.failed(failure)
     for (const log of this.#waiting) this.#refuse(log, failure)
     this.#waiting.clear()
+    this.#settled()
     return failure
+  }
+
+  #checkFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure
   }
 
   #isIdle(): boolean {
@@ -198,19 +218,20 @@ export class Committer {
     forming.finish()
     log.forming = undefined
     this.#waiting.delete(log)
-    return { log, forming, runs: placeRuns(log, forming, this.#host.clock.now()) }
+    return { log, forming, runs: placeRuns(log, forming, this.#host.clock.now()), appliedTo: 0 }
   }
 
   #writeOs(log: PartitionLog): void {
     const part = this.#take(log)
     try {
       const now = this.#host.clock.now()
+      this.applier.apply(log)
       for (const run of part.runs) writeRunSync(run, this.#host, now)
     } catch (error) {
       this.#writeFailed(part, 'os', error)
       return
     }
-    this.#acknowledge([part], 'os')
+    this.applier.acknowledge([part], 'os')
   }
 
   #startDirects(): void {
@@ -218,7 +239,7 @@ export class Committer {
       if (this.#directs >= MAX_DIRECT) return
       const { forming } = log
       if (forming?.disk !== true || !isFree(log)) continue
-      if (log.hasUnsynced || entryBytes(forming) >= this.#directBytes) void this.#direct(log)
+      if (log.hasUnsynced || forming.entryBytes >= this.#directBytes) void this.#direct(log)
     }
   }
 
@@ -227,6 +248,7 @@ export class Committer {
     this.#directs++
     const part = this.#take(log)
     try {
+      this.applier.apply(log)
       await this.#writeDirect(part)
     } catch (error) {
       this.#directDone(log)
@@ -242,7 +264,7 @@ export class Committer {
     }
     this.#directDone(log)
     this.#groups++
-    this.#acknowledge([part], 'disk')
+    this.applier.acknowledge([part], 'disk')
     this.nameEnd(log)
   }
 
@@ -275,7 +297,7 @@ export class Committer {
     for (const log of this.#waiting) {
       const { forming } = log
       if (forming?.disk !== true || log.busy || log.hasUnsynced) continue
-      const size = entryBytes(forming)
+      const size = forming.entryBytes
       if (size >= this.#directBytes) continue
       if (parts.length > 0 && bytes + size > this.#groupBytes) break
       bytes += size
@@ -287,8 +309,11 @@ export class Committer {
   async #entry(parts: readonly Part[]): Promise<void> {
     this.#entries++
     const pieces: Piece[] = []
+    this.#lastWaiters = 0
+    this.#newWaiters = 0
     for (const part of parts) {
       part.log.entriesInFlight++
+      this.#lastWaiters += part.forming.waiters.length
       for (const run of part.runs) pieces.push(run)
     }
     try {
@@ -301,8 +326,7 @@ export class Committer {
     }
     this.#entryDone(parts)
     this.#groups++
-    this.#unapplied.push(...parts)
-    if (this.#unapplied.length === parts.length) this.#apply()
+    this.applier.take(parts)
     this.#settled()
   }
 
@@ -318,62 +342,9 @@ export class Committer {
       const full = diskFull(log, error)
       this.#reject(forming, full)
       this.#refuse(log, full)
-      log.logEnd = log.active.nextOffset
-      log.tail = tailOf(log)
+      takeBackEnd(log)
     }
     this.#settled()
-  }
-
-  /** A durable entry goes to the segments; J10: it is a success even while they cannot take it. */
-  #apply(): void {
-    const now = this.#host.clock.now()
-    const applied: Part[] = []
-    try {
-      while (this.#unapplied.length > 0) {
-        this.#applyPart(this.#unapplied[0]!, now)
-        applied.push(this.#unapplied.shift()!)
-      }
-    } catch (error) {
-      this.#applyLater(error)
-    }
-    this.#acknowledge(applied, 'disk')
-  }
-
-  #applyPart(part: Part, now: number): void {
-    const { log } = part
-    for (const run of part.runs) {
-      if (log.active.nextOffset >= run.nextOffset) continue
-      writeRunSync(run, this.#host, now)
-      const position = run.position + run.end - run.start
-      log.durable = { logId: log.id, segmentBase: run.segmentBase, position, nextOffset: run.nextOffset }
-    }
-  }
-
-  #applyLater(error: unknown): void {
-    if (!isDiskFull(error)) {
-      this.#refuseParts(this.#unapplied.splice(0), error)
-      return
-    }
-    this.#host.diskFull(error)
-    this.#host.clock.timer(RETRY_MS, () => {
-      this.#apply()
-      this.#settled()
-    })
-  }
-
-  #acknowledge(parts: readonly Part[], ack: 'disk' | 'os'): void {
-    if (parts.length === 0) return
-    for (const { log } of parts) log.raiseHighWatermark(log.active.nextOffset)
-    try {
-      this.#host.markLogs(parts.map((part) => part.log))
-    } catch (error) {
-      this.fail(error)
-    }
-    for (const { forming } of parts) {
-      this.#queuedBytes -= forming.queuedBytes
-      forming.release()
-      for (const waiter of forming.waiters) waiter.done(ack)
-    }
   }
 
   /** A write to a segment failed: without room it is cut back and the log goes on, else nothing is written any more. */
@@ -393,7 +364,7 @@ export class Committer {
     cut.then(
       () => {
         log.busy = false
-        this.#acknowledge([part], ack)
+        this.applier.acknowledge([part], ack)
         this.#settled()
       },
       (cause: unknown) => this.#refuseParts([part], cause),
@@ -423,11 +394,6 @@ export class Committer {
     forming.release()
     for (const waiter of forming.waiters) waiter.failed(error)
   }
-}
-
-/** What `forming` takes in an entry, at most: the one measure that decides between an entry and a direct write. */
-function entryBytes(forming: Forming): number {
-  return forming.bytes + forming.openSize() + LOG_BYTES + forming.batches * PIECE_SIZE
 }
 
 function isFree(log: PartitionLog): boolean {

@@ -17,6 +17,18 @@ export async function cutBack(log: PartitionLog): Promise<void> {
   await syncSegments(log)
 }
 
+/** The log ends again behind what is in its segment or pending: what was to come behind was never written. */
+export function takeBackEnd(log: PartitionLog): void {
+  const { pending, active } = log
+  if (pending === undefined) {
+    log.logEnd = active.nextOffset
+    log.tail = tailOf(log)
+    return
+  }
+  log.logEnd = pending.batches.at(-1)!.lastOffset + 1
+  log.tail = new Tail(pending.segmentBase, pending.position + pending.bytes, active.facts.startedMs, 0, 0)
+}
+
 /** The tail of a log of which nothing is under way. */
 export function tailOf(log: { readonly active: PartitionLog['active'] }): Tail {
   const { active } = log

@@ -10,6 +10,7 @@
  */
 import { allocate, release } from '../base/arena.ts'
 import type { Slab } from '../base/arena.ts'
+import { PIECE_SIZE } from '../journal/entry-format.ts'
 import { BatchBuilder } from '../segment/batch-builder.ts'
 import type { BatchFacts } from '../segment/batch-builder.ts'
 import { RECORDS } from '../segment/batch-format.ts'
@@ -50,6 +51,9 @@ const FIRST_BUFFER = 4096
 /** A buffer that has grown to this takes no further batch. */
 const LARGEST_BUFFER = 1 << 20
 
+/** What a log costs in an entry beside its pieces, at most. */
+const LOG_BYTES = 256
+
 const spareBuilders: BatchBuilder[] = []
 
 export class Forming {
@@ -81,6 +85,11 @@ export class Forming {
   /** Size of the open batch; 0 when none is open. */
   openSize(): number {
     return this.#builder === undefined ? 0 : this.#builder.size
+  }
+
+  /** What it takes in a journal entry, at most: the one measure that decides between an entry and a direct write. */
+  get entryBytes(): number {
+    return this.bytes + this.openSize() + LOG_BYTES + this.batches * PIECE_SIZE
   }
 
   /** Begins a batch at `baseOffset`, with room for a record of at most `recordBytes`. */

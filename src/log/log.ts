@@ -14,6 +14,7 @@ import type { DurableEnd, Floor } from '../journal/entry-format.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
 import type { Segment } from '../segment/segment.ts'
 import type { Forming } from './forming.ts'
+import type { PendingTail } from './pending-tail.ts'
 import type { Tail } from './tail.ts'
 import { LogView } from './view.ts'
 
@@ -50,6 +51,10 @@ export class PartitionLog {
   logEnd: number
   /** Below this all is durable, in the segments or the journal. */
   durable: DurableEnd
+  /** Durable in the journal, not in the segment yet. */
+  pending: PendingTail | undefined
+  /** Writes what is pending, for whoever looks at the segments. */
+  applyPending: () => void = () => undefined
   /** Appended and not handed over yet. */
   forming: Forming | undefined
   /** Journal entries under way that name this log. */
@@ -111,6 +116,11 @@ export class PartitionLog {
   onGrowth(run: () => void): () => void {
     this.#growth.add(run)
     return () => this.#growth.delete(run)
+  }
+
+  /** Somebody waits for growth. */
+  get isAwaited(): boolean {
+    return this.#growth.size > 0
   }
 
   wakeReaders(): void {

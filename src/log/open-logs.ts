@@ -13,10 +13,9 @@ import { fileListHash } from '../metadata/close-record.ts'
 import type { ClosedLog, ClosedSegment, CloseRecord } from '../metadata/close-record.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
 import {
+  isPartitionFile,
   joinPath,
-  LEADER_EPOCH_CHECKPOINT,
   parentPath,
-  PARTITION_METADATA,
   SEGMENT_FILE_KINDS,
   segmentFile,
   segmentFileName,
@@ -154,7 +153,7 @@ export function surveyLog(host: Pick<RecoverHost, 'fileSystem' | 'warn'>, identi
   const survey = surveySegments(entries.map((entry) => entry.name))
   for (const name of survey.leftovers) fileSystem.unlinkSync(joinPath(identity.directory, name))
   for (const name of survey.others) {
-    if (name === LEADER_EPOCH_CHECKPOINT || name === PARTITION_METADATA) continue
+    if (isPartitionFile(name)) continue
     host.warn(`${joinPath(identity.directory, name)} is not one of ours: it was left alone.`)
   }
   return survey

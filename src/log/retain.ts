@@ -18,6 +18,8 @@ export interface RetainHost {
   /** Store time, when it may be trusted. */
   readonly trustedNow: number | undefined
   forgetIndexes(segment: Segment): void
+  /** Followers in other processes are told of the new start. */
+  markLogs(logs: readonly PartitionLog[]): void
 }
 
 /** Removes what is due now. */
@@ -35,6 +37,7 @@ export async function raiseStart(host: RetainHost, log: PartitionLog, logStart: 
   log.localStart = gone.length === 0 ? log.localStart : gone.at(-1)!.nextOffset
   await host.committer.appendNames([], [log.floor])
   if (gone.length > 0) retireSegments(host.clock, log, gone, (segment) => host.forgetIndexes(segment))
+  host.markLogs([log])
   log.wakeReaders()
 }
 

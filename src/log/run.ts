@@ -82,11 +82,21 @@ export interface RunTarget {
 
 /** The segment of a run; a new one is created and published. */
 export function openTarget(run: Run, target: RunTarget, nowMs: number): Segment {
-  const { log } = run
-  if (run.segmentBase !== log.active.baseOffset) rollTo(log, run.segmentBase, target)
+  return openSegment(run.log, run.segmentBase, run.position, target, nowMs)
+}
+
+/** The segment with this base, active, for bytes that go to `position`; a new one is created and published. */
+export function openSegment(
+  log: PartitionLog,
+  segmentBase: number,
+  position: number,
+  target: RunTarget,
+  nowMs: number,
+): Segment {
+  if (segmentBase !== log.active.baseOffset) rollTo(log, segmentBase, target)
   const segment = log.active
   if (segment.offsets === undefined) target.loadIndexes(log, segment)
-  invariant(run.position === segment.sizeBytes, 'a run to begin where its segment ends')
+  invariant(position === segment.sizeBytes, 'bytes to begin where their segment ends')
   segment.facts.startedMs ??= nowMs
   return segment
 }

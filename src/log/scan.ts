@@ -19,18 +19,16 @@ import type { Slab } from '../base/arena.ts'
 import type { Clock } from '../base/clock.ts'
 import { readInt64 } from '../base/bytes.ts'
 import { errnoOf, fileError } from '../base/errors.ts'
+import type { File } from '../base/file-system.ts'
 import { BASE_OFFSET } from '../segment/batch-format.ts'
 import { BatchScan } from '../segment/batch-scan.ts'
-import { findBatch } from '../segment/resync.ts'
+import { findBatchInFile } from '../segment/resync.ts'
 import type { Segment } from '../segment/segment.ts'
 import { damagedSegment, missingOffsets } from './damage.ts'
 import type { PartitionLog } from './log.ts'
 
 const HEADROOM = 64 * 1024
 const SMALLEST_BLOCK = 64 * 1024
-/** Behind damage a batch of at most this size is sure to be found. */
-const SMALLEST_RESYNC = 1 << 20
-const LARGEST_RESYNC = 64 << 20
 
 /** Bytes of a segment in memory: the file's `position` and what follows lie at `start` and behind. */
 interface Block {
@@ -147,6 +145,7 @@ export class LogScan {
   /** Gets the bytes behind what is in memory; false when there are none below `limit`. */
   async fill(limit: number): Promise<boolean> {
     if (this.#offset >= limit || this.#closed) return false
+    this.#log.applyPending()
     const block = this.#block
     if (block === undefined) return this.#start()
     const { batch } = this
@@ -237,14 +236,14 @@ export class LogScan {
     const { segment } = this.#block!
     this.#drop()
     this.#misplaced = undefined
-    const isOnTheWay = this.#offset > this.#passed
-    const block = isOnTheWay ? await this.#findBehind(segment, position) : undefined
+    const block = this.#offset > this.#passed ? await this.#findBehind(segment, position) : undefined
     if (this.#closed) return this.#discard(block)
     if (segment.phase === 'retired') {
       this.#discard(block)
       return this.#start()
     }
-    if (block === undefined) {
+    if (block === undefined || readInt64(block.slab.view, block.start + BASE_OFFSET) > this.#offset) {
+      this.#discard(block)
       this.close()
       throw damagedSegment(this.#log, segment, position, what, this.#offset)
     }
@@ -254,23 +253,17 @@ export class LogScan {
     return true
   }
 
-  /** The bytes from the next whole batch behind `position` on, when it does not begin behind the wanted offset. */
+  /** The bytes from the next whole batch behind `position` on. */
   async #findBehind(segment: Segment, position: number): Promise<Block | undefined> {
-    const step = Math.min(Math.max(this.#log.config.maxMessageBytes, SMALLEST_RESYNC), LARGEST_RESYNC)
-    for (let from = position + 1; from < segment.sizeBytes && !this.#closed; from += step) {
-      const block = await this.#read(segment, from, step * 2)
-      if (block === undefined) return undefined
-      const { bytes, view } = block.slab
-      const at = findBatch(bytes, view, block.start, block.end, this.#passed, segment.nextOffset)
-      if (at !== -1 && readInt64(view, at + BASE_OFFSET) <= this.#offset) {
-        block.position += at - block.start
-        block.start = at
-        return block
-      }
-      giveBack(block)
-      if (at !== -1) return undefined
+    const search = {
+      from: position + 1,
+      to: segment.sizeBytes,
+      minOffset: this.#passed,
+      endOffset: segment.nextOffset,
+      mostBytes: this.#log.config.maxMessageBytes,
     }
-    return undefined
+    const found = await this.#during(segment, (file) => findBatchInFile(file, search))
+    return found === undefined || found === -1 ? undefined : this.#read(segment, found, this.#blockBytes)
   }
 
   async #continue(block: Block, rest: number, position: number): Promise<boolean> {
@@ -313,27 +306,39 @@ export class LogScan {
 
   /** Reads what lies at `position`; undefined when the segment left the view meanwhile. */
   async #read(segment: Segment, position: number, bytes: number): Promise<Block | undefined> {
-    if (segment.phase === 'retired') return undefined
     const fileEnd = segment.sizeBytes
     const length = Math.min(bytes, fileEnd - position)
     const slab = this.#lasting ? lastingSlab(HEADROOM + length) : allocate(HEADROOM + length)
-    segment.retain(this.#host.clock.monotonicMs())
     try {
-      const got = await segment.data.during((file) =>
-        file.read(slab.bytes.subarray(HEADROOM, HEADROOM + length), position),
-      )
+      const into = slab.bytes.subarray(HEADROOM, HEADROOM + length)
+      const got = await this.#during(segment, (file) => file.read(into, position))
+      if (got === undefined) {
+        release(slab)
+        return undefined
+      }
       if (got < length)
         throw damagedSegment(this.#log, segment, position + got, 'the file ends too early', this.#offset)
     } catch (error) {
       release(slab)
+      throw error
+    }
+    this.#host.countRead(length)
+    return { segment, slab, start: HEADROOM, position, end: HEADROOM + length, fileEnd }
+  }
+
+  /** Works on the data file of a segment; undefined when it has left the log. */
+  async #during<T>(segment: Segment, work: (file: File) => Promise<T>): Promise<T | undefined> {
+    if (segment.phase === 'retired') return undefined
+    segment.retain(this.#host.clock.monotonicMs())
+    try {
+      return await segment.data.during(work)
+    } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw fileError(error, segment.data.path, 'Reading a segment')
       await leftLog(this.#host, this.#log, segment, this.#offset)
       return undefined
     } finally {
       segment.release()
     }
-    this.#host.countRead(length)
-    return { segment, slab, start: HEADROOM, position, end: HEADROOM + length, fileEnd }
   }
 
   #discard(block: Block | undefined): false {

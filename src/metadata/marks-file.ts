@@ -212,6 +212,11 @@ export class MarksMirror {
     this.#markDirty(start)
   }
 
+  /** What was set last for a log. */
+  get(logId: number): LogMarks | undefined {
+    return decodeMarksSlot(this.#bytes, marksSlotPosition(logId) - MARKS_HEADER_SIZE, logId)
+  }
+
   /** Clears the slot of a log that is gone. */
   clear(logId: number): void {
     const start = marksSlotPosition(logId) - MARKS_HEADER_SIZE

@@ -9,6 +9,7 @@
  * Shared   one writer; readers see only what lies below the high watermark, which does not change.
  * Crash    the data file may be longer than what is durable; recovery decides what stays.
  */
+import { errnoOf, VarveError } from '../base/errors.ts'
 import type { FilePool, PooledFile } from '../base/file-pool.ts'
 import { invariant } from '../base/invariant.ts'
 import { OffsetIndex } from '../index/offset-index.ts'
@@ -78,6 +79,9 @@ export class Segment {
   #readers = 0
   #whenUnread: (() => void) | undefined
   #pinned = false
+  /** A write that takes its time: what a sync beside it covers would not be known. Never rejects. */
+  #writing: Promise<void> | undefined
+  #failedSync: VarveError | undefined
   readonly #intervalBytes: number
 
   constructor(
@@ -168,7 +172,12 @@ export class Segment {
   async write(bytes: Uint8Array): Promise<void> {
     invariant(this.phase === 'active', 'an active segment to be appended to')
     this.#pinUnsynced()
-    await this.data.open().write(bytes, this.facts.sizeBytes)
+    const writing = this.data.during((file) => file.write(bytes, this.facts.sizeBytes))
+    const settled = (): void => {
+      this.#writing = undefined
+    }
+    this.#writing = writing.then(settled, settled)
+    await writing
   }
 
   /** Takes a batch into bounds and indexes; in order, the next one begins where this one ends. */
@@ -225,10 +234,22 @@ export class Segment {
   /** Makes its bytes durable; its names are the directory's business. */
   async sync(): Promise<void> {
     if (this.syncedBytes >= this.facts.sizeBytes && !this.#pinned) return
+    while (this.#writing !== undefined) await this.#writing
+    this.#checkSyncs()
     const upTo = this.facts.sizeBytes
-    await this.data.during((file) => file.syncData())
+    try {
+      await this.data.during((file) => file.syncData())
+    } catch (error) {
+      this.#failedSync ??= syncFailed(error, this.data.path)
+    }
+    this.#checkSyncs()
     this.syncedBytes = Math.max(this.syncedBytes, upTo)
     if (this.syncedBytes >= this.facts.sizeBytes) this.unpin()
+  }
+
+  /** P7: the kernel tells a failure once, and may have dropped the bytes of others who sync this file. */
+  #checkSyncs(): void {
+    if (this.#failedSync !== undefined) throw this.#failedSync
   }
 
   /** Position of a batch at or before the one that holds `offset`. Indexes must be loaded. */
@@ -281,4 +302,9 @@ export class Segment {
     this.times!.append(facts.maxTimestamp, facts.maxTimestampOffset - facts.baseOffset)
     this.#bytesSinceIndex = 0
   }
+}
+
+function syncFailed(error: unknown, path: string): VarveError<'LOG_FAILED'> {
+  const message = `A sync failed (${errnoOf(error) ?? 'unknown cause'} at ${path}): the store takes no writes until it is opened again.`
+  return new VarveError('LOG_FAILED', message, { path }, { outcome: 'indefinite', cause: error })
 }

@@ -182,7 +182,16 @@ function settle(partition: PartitionModel, matched: readonly Sent[], logStart: n
 
 /** A read while appends go on: what is seen was sent, and stands where it was sent to. */
 export async function checkRead(handle: RawTopic, index: number, topic: TopicModel): Promise<void> {
-  const records = await collected(handle.read({ partition: index, outOfRange: 'earliest' }))
-  const from = records[0]?.offset ?? 0
-  checkRecords(records, topic, topic.partitions[index]!, from, from + records.length)
+  const partition = topic.partitions[index]!
+  let run: StoredRecord[] = []
+  const check = (): unknown => checkRecords(run, topic, partition, run[0]?.offset ?? 0, (run.at(-1)?.offset ?? -1) + 1)
+  for await (const record of handle.read({ partition: index, outOfRange: 'earliest' })) {
+    const wasOvertaken = topic.hasRetention || record.offset <= partition.startAsked
+    if (run.length > 0 && record.offset > run.at(-1)!.offset + 1 && wasOvertaken) {
+      check()
+      run = []
+    }
+    run.push(record)
+  }
+  check()
 }

@@ -80,8 +80,8 @@ export class TopicModel {
 
   constructor(plan: TopicPlan) {
     this.plan = plan
-    this.partitions = Array.from({ length: plan.partitions }, () => new PartitionModel())
-    this.partitionsAsked = plan.partitions
+    this.partitions = [new PartitionModel()]
+    this.partitionsAsked = 1
   }
 
   get hasRetention(): boolean {

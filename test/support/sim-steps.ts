@@ -267,8 +267,7 @@ export class Steps {
     const call = this.#store.topic(name, { create: 'must', config: plan.config })
     const done = call.then(async (handle) => {
       topic.state = 'live'
-      topic.partitions.length = 1
-      topic.partitionsAsked = Math.max(1, plan.partitions)
+      topic.partitionsAsked = plan.partitions
       this.#handles.set(name, handle)
       if (plan.partitions > 1) growTo(topic, await handle.addPartitions(plan.partitions - 1))
     })

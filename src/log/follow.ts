@@ -1,0 +1,220 @@
+/**
+ * A log that another process writes, as its marks show it (rule K1).
+ *
+ * Owns     view and marks of one followed log. They change in one turn, after all that had to be read was read.
+ * Holds    Nothing above the high watermark of the marks is shown. Which segments there are comes from the names in the
+ *          directory, what is in them from sidecars, else from a walk. A data file that became another one under its
+ *          name is opened anew. Damage that is met is passed over here: whoever reads it is told.
+ * Shared   one `follow` at a time; readers go on beside it.
+ */
+import { readInt64 } from '../base/bytes.ts'
+import type { FilePool } from '../base/file-pool.ts'
+import type { FileSystem } from '../base/file-system.ts'
+import type { LogMarks } from '../metadata/marks-file.ts'
+import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
+import { BASE_OFFSET } from '../segment/batch-format.ts'
+import { walkFile } from '../segment/file-walk.ts'
+import { findBatchInFile } from '../segment/resync.ts'
+import { segmentFile } from '../segment/segment-files.ts'
+import { emptyFacts, Segment } from '../segment/segment.ts'
+import { surveySegments } from '../segment/strays.ts'
+import { tailOf } from './cut-back.ts'
+import { readSidecar } from './load-indexes.ts'
+import type { IndexCache } from './load-indexes.ts'
+import { PartitionLog } from './log.ts'
+import type { LogIdentity } from './log.ts'
+
+/** Where the files of a log are read: the real ones, or a recovery in memory. */
+export interface FollowDoor {
+  readonly fileSystem: FileSystem
+  readonly pool: FilePool
+  readonly indexes: IndexCache
+}
+
+/** A data file and what it was when the segment was made of it. */
+interface Found {
+  readonly base: number
+  readonly size: number
+  readonly identity: string
+}
+
+export class FollowedLog extends PartitionLog {
+  door: FollowDoor
+  /** The writer whose marks are shown; undefined: none, what is shown comes from elsewhere. */
+  writer: string | undefined
+  #shown: LogMarks | undefined
+  /** Identities of data files. */
+  readonly #files = new WeakMap<Segment, string>()
+  readonly #awaited: () => void
+
+  /** An empty log. `awaited` is told when somebody begins to wait for growth. */
+  constructor(door: FollowDoor, identity: LogIdentity, config: ResolvedTopicConfig, awaited: () => void) {
+    const active = emptySegment(door, identity.directory, 0, config)
+    const durable = { logId: identity.id, segmentBase: 0, position: 0, nextOffset: 0 }
+    const start = { segments: [active], tail: tailOf({ active }), logStart: 0, localStart: 0, logEnd: 0, durable }
+    super(door.fileSystem, identity, config, start)
+    this.door = door
+    this.#awaited = awaited
+  }
+
+  override onGrowth(run: () => void): () => void {
+    const stop = super.onGrowth(run)
+    this.#awaited()
+    return stop
+  }
+
+  /** Takes the place of a log that was opened otherwise; that one is not to be used any more. */
+  adopt(door: FollowDoor, log: PartitionLog): void {
+    this.#show(door, log.view.segments, log.logStart, log.localStart, log.highWatermark)
+    this.writer = undefined
+    this.#shown = undefined
+  }
+
+  /** True when these marks say nothing new. */
+  shows(writer: string, marks: LogMarks): boolean {
+    const shown = this.#shown
+    return (
+      this.writer === writer &&
+      shown?.generation === marks.generation &&
+      shown.highWatermark === marks.highWatermark &&
+      shown.activePosition === marks.activePosition &&
+      shown.logStart === marks.logStart
+    )
+  }
+
+  /** Shows what the marks say. False: files are not as the marks want them; these have moved on, or it is damage. */
+  async follow(door: FollowDoor, writer: string, marks: LogMarks): Promise<boolean> {
+    const isSame = this.writer === writer && this.#shown?.generation === marks.generation
+    const segments = isSame ? await this.#grown(marks) : await this.#rebuilt(door, this.writer !== writer, marks)
+    if (segments === undefined) return false
+    this.#show(door, segments, marks.logStart, marks.localStart, marks.highWatermark)
+    this.writer = writer
+    this.#shown = marks
+    return true
+  }
+
+  /** True when the structure is still as these marks have it. */
+  isAsIn(writer: string, marks: LogMarks | undefined): boolean {
+    return this.writer === writer && marks?.generation === this.#shown?.generation
+  }
+
+  /** Another active segment than before: the marks have moved on within their generation. */
+  async #grown(marks: LogMarks): Promise<readonly Segment[] | undefined> {
+    const { active } = this
+    if (active.baseOffset !== marks.activeBase) return this.#rebuilt(this.door, false, marks)
+    await walkOn(active, marks.activePosition, marks.highWatermark, this.config)
+    return this.view.segments
+  }
+
+  async #rebuilt(door: FollowDoor, anew: boolean, marks: LogMarks): Promise<readonly Segment[] | undefined> {
+    const found = this.#find(door, marks)
+    if (found.at(-1)?.base !== marks.activeBase && marks.activePosition > 0) return undefined
+    const known = new Map(anew ? [] : this.view.segments.map((segment) => [segment.baseOffset, segment]))
+    const segments: Segment[] = []
+    for (const [i, file] of found.entries()) {
+      const before = known.get(file.base)
+      const same = before !== undefined && this.#files.get(before) === file.identity ? before : undefined
+      const next = found[i + 1]?.base ?? marks.activeBase
+      if (file.base === marks.activeBase) segments.push(await this.#active(door, same, marks))
+      else if (file.size > 0) segments.push(await this.#full(door, same, file, next))
+      const last = segments.at(-1)
+      if (last?.baseOffset === file.base) this.#files.set(last, file.identity)
+    }
+    const isThere = segments.at(-1)?.baseOffset === marks.activeBase
+    return isThere ? segments : [...segments, emptySegment(door, this.directory, marks.activeBase, this.config)]
+  }
+
+  /** Data files of the log up to the active segment, by rising base. */
+  #find(door: FollowDoor, marks: LogMarks): Found[] {
+    const { fileSystem } = door
+    if (fileSystem.statSync(this.directory) === undefined) return []
+    const survey = surveySegments(fileSystem.listSync(this.directory).map((entry) => entry.name))
+    const bases = survey.bases
+      .filter((base) => base.files.some((file) => file.kind === 'log' && file.state === 'final'))
+      .map((base) => base.baseOffset)
+      .filter((base) => base <= marks.activeBase)
+    const first = bases.findIndex((_, i) => (bases[i + 1] ?? Infinity) > marks.localStart)
+    return bases.slice(Math.max(0, first)).flatMap((base) => {
+      const stat = fileSystem.statSync(segmentFile(this.directory, base, 'log'))
+      return stat === undefined ? [] : [{ base, size: stat.size, identity: stat.identity }]
+    })
+  }
+
+  async #active(door: FollowDoor, same: Segment | undefined, marks: LogMarks): Promise<Segment> {
+    const segment = same ?? emptySegment(door, this.directory, marks.activeBase, this.config)
+    await walkOn(segment, marks.activePosition, marks.highWatermark, this.config)
+    return segment
+  }
+
+  /** A segment that gets no more bytes: its sidecar says all, or it is walked. */
+  async #full(door: FollowDoor, same: Segment | undefined, file: Found, nextOffset: number): Promise<Segment> {
+    if (same?.phase === 'sealed') return same
+    const segment = same ?? emptySegment(door, this.directory, file.base, this.config)
+    const probe = Segment.scratch(segment, { ...emptyFacts(file.base), sizeBytes: file.size })
+    const sidecar = readSidecar(door.fileSystem, probe)
+    if (sidecar !== undefined) {
+      segment.restore(sidecar.summary, sidecar.epochs)
+      segment.phase = 'sealed'
+      segment.offsets = undefined
+      segment.times = undefined
+      return segment
+    }
+    await walkOn(segment, file.size, nextOffset, this.config)
+    segment.phase = 'sealing'
+    return segment
+  }
+
+  /** The one place where what is shown changes. */
+  #show(door: FollowDoor, segments: readonly Segment[], logStart: number, localStart: number, end: number): void {
+    const before = this.door
+    const gone = this.view.segments.filter((segment) => !segments.includes(segment))
+    for (const segment of gone) {
+      segment.phase = 'retired'
+      before.indexes.drop(segment)
+      segment.whenUnread(() => segment.data.closeSync())
+    }
+    this.door = door
+    if (gone.length > 0 || segments.length !== this.view.segments.length) this.publish(segments)
+    const isWoken = logStart !== this.logStart || end !== this.highWatermark
+    this.logStart = logStart
+    this.localStart = localStart
+    this.highWatermark = end
+    this.logEnd = end
+    if (isWoken) this.wakeReaders()
+  }
+}
+
+function emptySegment(door: FollowDoor, directory: string, base: number, config: ResolvedTopicConfig): Segment {
+  const segment = Segment.at(door.pool, directory, emptyFacts(base), 'active', config.indexIntervalBytes)
+  segment.clearIndexes()
+  return segment
+}
+
+/** Notes the batches between what was walked and `to`, where the offsets reach `nextOffset`. */
+async function walkOn(segment: Segment, to: number, nextOffset: number, config: ResolvedTopicConfig): Promise<void> {
+  const { facts } = segment
+  while (facts.sizeBytes < to) {
+    const options = { from: facts.sizeBytes, to, minOffset: facts.nextOffset, verify: true }
+    await segment.data.during((file) =>
+      walkFile(file, options, (batch) => {
+        if (batch.baseOffset !== facts.nextOffset || batch.lastOffset >= nextOffset) return false
+        segment.noteBatch(batch.baseOffset, batch.lastOffset, batch.maxTimestamp, batch.size, batch.leaderEpoch)
+        return true
+      }),
+    )
+    if (facts.sizeBytes >= to) break
+    const search = { to, minOffset: facts.nextOffset, endOffset: nextOffset, mostBytes: config.maxMessageBytes }
+    const from = facts.sizeBytes + 1
+    const found = await segment.data.during((file) => findBatchInFile(file, { ...search, from }))
+    segment.skipBytes((found === -1 ? to : found) - facts.sizeBytes)
+    // A batch behind damage may begin anywhere.
+    if (found !== -1) facts.nextOffset = baseOffsetAt(segment, found)
+  }
+  facts.nextOffset = Math.max(nextOffset, facts.baseOffset)
+}
+
+function baseOffsetAt(segment: Segment, position: number): number {
+  const bytes = new Uint8Array(BASE_OFFSET + 8)
+  segment.data.open().readSync(bytes, position)
+  return readInt64(new DataView(bytes.buffer), BASE_OFFSET)
+}

@@ -1,0 +1,156 @@
+/**
+ * Durable bytes that are not in their segment yet: the journal has them, the segment gets them a little later, many
+ * small writes as one.
+ *
+ * Owns     per log, a buffer of whole batches that follow the segment's end, and when they are written.
+ *
+ *            segment        ... batches |
+ *            pending                    | batches of several groups, contiguous |
+ *
+ * Holds    Written at once when the store is idle or somebody wants to read, flush, seal or close; else after
+ *          `DELAY_MS`, or when a log has `MOST_BYTES`. What is pending is durable and acknowledged. The segment gets
+ *          the bytes before memory says so, and followers hear of them after that (K1).
+ * Shared   one per store; synchronous. Who looks at a log's segments calls `PartitionLog.applyPending` first.
+ * @hot
+ */
+import { allocate, release } from '../base/arena.ts'
+import type { Slab } from '../base/arena.ts'
+import type { Clock } from '../base/clock.ts'
+import type { FormedBatch } from './forming.ts'
+import type { PartitionLog } from './log.ts'
+import { openSegment, writeRunSync } from './run.ts'
+import type { Run, RunTarget } from './run.ts'
+
+const MOST_BYTES = 64 * 1024
+/** A run of this size gains nothing from waiting for others. */
+const LARGE_RUN = 16 * 1024
+const DELAY_MS = 10
+
+/** What is pending of one log. */
+export class PendingTail {
+  readonly segmentBase: number
+  readonly position: number
+  slab: Slab
+  bytes = 0
+  readonly batches: FormedBatch[] = []
+
+  constructor(run: Run) {
+    this.segmentBase = run.segmentBase
+    this.position = run.position
+    this.slab = allocate(Math.max(4096, run.end - run.start))
+  }
+
+  /** Does `run` follow, and is there room? */
+  takes(run: Run): boolean {
+    const size = run.end - run.start
+    return run.segmentBase === this.segmentBase && this.bytes + size <= MOST_BYTES
+  }
+
+  add(run: Run): void {
+    const size = run.end - run.start
+    if (this.bytes + size > this.slab.bytes.length) this.#grow(this.bytes + size)
+    this.slab.bytes.set(run.bytes.subarray(run.start, run.end), this.bytes)
+    for (let i = run.fromBatch; i < run.toBatch; i++) this.batches.push(run.buffer.batches[i]!)
+    this.bytes += size
+  }
+
+  #grow(bytes: number): void {
+    const larger = allocate(Math.max(bytes, this.slab.bytes.length * 4))
+    larger.bytes.set(this.slab.bytes.subarray(0, this.bytes))
+    release(this.slab)
+    this.slab = larger
+  }
+}
+
+export class PendingTails {
+  readonly #target: RunTarget
+  readonly #clock: Clock
+  readonly #applied: (logs: readonly PartitionLog[]) => void
+  readonly #failed: (error: unknown) => void
+  readonly #logs = new Set<PartitionLog>()
+  #waiting = false
+
+  /** `applied` hears which logs got bytes; `failed` of a write that failed on the timer. */
+  constructor(
+    target: RunTarget,
+    clock: Clock,
+    applied: (logs: readonly PartitionLog[]) => void,
+    failed: (error: unknown) => void,
+  ) {
+    this.#target = target
+    this.#clock = clock
+    this.#applied = applied
+    this.#failed = failed
+  }
+
+  /** Takes a durable run; it may be written later. Throws what writing throws; then the run was not taken. */
+  take(run: Run): void {
+    const { log } = run
+    const size = run.end - run.start
+    if (log.pending !== undefined && (size >= LARGE_RUN || !log.pending.takes(run))) this.apply(log)
+    if (size >= LARGE_RUN) {
+      writeRunSync(run, this.#target, this.#clock.now())
+      moveDurable(log)
+      return
+    }
+    log.pending ??= new PendingTail(run)
+    log.pending.add(run)
+    this.#logs.add(log)
+    this.#schedule()
+  }
+
+  /** Writes what is pending of `log`. */
+  apply(log: PartitionLog): void {
+    const { pending } = log
+    if (pending === undefined) return
+    const now = this.#clock.now()
+    const segment = openSegment(log, pending.segmentBase, pending.position, this.#target, now)
+    segment.writeSync(pending.slab.bytes.subarray(0, pending.bytes))
+    for (const batch of pending.batches) {
+      const { baseOffset, lastOffset, maxTimestamp, start, end } = batch
+      segment.noteBatch(baseOffset, lastOffset, maxTimestamp, end - start, this.#target.epoch)
+    }
+    moveDurable(log)
+    this.drop(log)
+  }
+
+  /** Writes what is pending of all logs. */
+  applyAll(): void {
+    if (this.#logs.size === 0) return
+    const logs = [...this.#logs]
+    for (const log of logs) this.apply(log)
+    this.#applied(logs)
+  }
+
+  /** Forgets what is pending of a log that is gone, or written. */
+  drop(log: PartitionLog): void {
+    if (log.pending !== undefined) release(log.pending.slab)
+    log.pending = undefined
+    this.#logs.delete(log)
+  }
+
+  #schedule(): void {
+    if (this.#waiting) return
+    this.#waiting = true
+    this.#clock.timer(DELAY_MS, () => {
+      this.#waiting = false
+      try {
+        this.applyAll()
+      } catch (error) {
+        this.#failed(error)
+        if (this.#logs.size > 0) this.#schedule()
+      }
+    })
+  }
+}
+
+/** What is in the active segment is durable in the journal. */
+function moveDurable(log: PartitionLog): void {
+  const { active } = log
+  log.durable = {
+    logId: log.id,
+    segmentBase: active.baseOffset,
+    position: active.sizeBytes,
+    nextOffset: active.nextOffset,
+  }
+}
