@@ -125,10 +125,10 @@ function door<T extends { readonly '~varve': string }>(given: T | undefined, sta
 
 function resolveTuning(given: TuningOptions): Tuning {
   const { journal = {}, groupBytes = 4 * MIB, directGroupBytes = 256 * KIB, directEntryMs = 100 } = given
-  const fileBytes = parseInteger(journal.fileBytes ?? 16 * MIB, 'journal.fileBytes', 2 * JOURNAL_BLOCK_BYTES)
+  const fileBytes = parseInteger(journal.fileBytes ?? 4 * MIB, 'journal.fileBytes', 4 * JOURNAL_BLOCK_BYTES)
   if (fileBytes % JOURNAL_BLOCK_BYTES !== 0) throw invalidOption('journal.fileBytes', fileBytes, 'a multiple of 4 KiB')
   return Object.freeze({
-    journal: Object.freeze({ fileBytes, fileCount: parseInteger(journal.fileCount ?? 4, 'journal.fileCount', 2) }),
+    journal: Object.freeze({ fileBytes, fileCount: parseInteger(journal.fileCount ?? 16, 'journal.fileCount', 3) }),
     groupBytes: parseInteger(groupBytes, 'groupBytes', 1),
     directGroupBytes: parseInteger(directGroupBytes, 'directGroupBytes', 1),
     directEntryMs: parseInteger(directEntryMs, 'directEntryMs'),

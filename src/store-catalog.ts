@@ -4,7 +4,9 @@
  * Owns     the order of creating and deleting (J12): the catalog is durable before an entry names a log and before the
  *          first unlink; a deletion is `deleting`, then files, then `deleted`; ids are never given again.
  */
+import { VarveError } from './base/errors.ts'
 import type { FileSystem } from './base/file-system.ts'
+import type { JournalImage } from './journal/replay.ts'
 import { encodePartitionMetadata } from './metadata/kafka-files.ts'
 import { replaceFileUnsynced } from './metadata/replace-file.ts'
 import { withTopic, writeCatalog } from './metadata/catalog.ts'
@@ -23,6 +25,22 @@ export function configOf(topic: CatalogTopic): ResolvedTopicConfig {
 /** The logs of all live topics. */
 export function logsOf(catalog: Catalog, paths: StorePaths): LogToOpen[] {
   return catalog.topics.filter((topic) => topic.state === 'live').flatMap((topic) => topicLogs(topic, paths, 0))
+}
+
+/** The same; CORRUPT when the journal names a log that the catalog does not know. */
+export function logsToOpen(catalog: Catalog, image: JournalImage | undefined, paths: StorePaths): LogToOpen[] {
+  const known = new Set(catalog.topics.flatMap((topic) => topic.logIds))
+  const unknown = image?.pieces.find((piece) => !known.has(piece.logId))
+  if (unknown === undefined) return logsOf(catalog, paths)
+  const { journal, catalog: path } = paths
+  const message = `${journal} names log ${unknown.logId}, which ${path} does not know. Restore both from a copy.`
+  throw new VarveError('CORRUPT', message, { path, position: null })
+}
+
+/** A store has a catalog from the first moment on. */
+export function missingCatalog({ catalog: path }: StorePaths): VarveError<'CORRUPT'> {
+  const message = `${path} is missing: it says which topics the store has. Restore it from a copy.`
+  return new VarveError('CORRUPT', message, { path, position: null })
 }
 
 /** The logs of a topic from a partition on. */

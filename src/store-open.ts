@@ -23,7 +23,7 @@ import { Journal } from './journal/journal.ts'
 import { readJournal } from './journal/replay.ts'
 import type { JournalImage } from './journal/replay.ts'
 import { openLogs } from './log/open-logs.ts'
-import type { LogToOpen, OpenLogsHost } from './log/open-logs.ts'
+import type { OpenLogsHost } from './log/open-logs.ts'
 import { IndexCache } from './log/load-indexes.ts'
 import { Quarantine } from './log/quarantine.ts'
 import { EMPTY_CATALOG, readCatalog, writeCatalog } from './metadata/catalog.ts'
@@ -33,7 +33,7 @@ import type { CloseRecord } from './metadata/close-record.ts'
 import type { ResolvedOpenOptions } from './options.ts'
 import { CLEAN_SHUTDOWN, joinPath, parentPath, storePaths } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
-import { finishDeletions, logsOf } from './store-catalog.ts'
+import { finishDeletions, logsToOpen, missingCatalog } from './store-catalog.ts'
 import { checkOurs } from './store-directory.ts'
 import { Engine } from './store-engine.ts'
 import { newIdentity, readIdentity, readWriterPid, WriterMark, writeIdentity } from './store-identity.ts'
@@ -114,7 +114,7 @@ class Opening {
     const catalog = await finishDeletions(this.#fileSystem, this.#paths, before)
     const quarantine = new Quarantine(this.#fileSystem, this.#paths.quarantine, `epoch-${identity.epoch}`)
     const host = this.#openHost(quarantine, image?.epoch ?? identity.epoch - 1)
-    const logs = await openLogs(host, this.#logs(catalog, image), closed, image)
+    const logs = await openLogs(host, logsToOpen(catalog, image, this.#paths), closed, image)
     this.#noteJournal(image)
     const marksWriter = { writerEpoch: identity.epoch, nonce: writer.nonce, bootId: this.#fileSystem.bootIdSync() }
     this.#marks = StoreMarks.create(this.#fileSystem, this.#paths.marks, marksWriter)
@@ -158,17 +158,7 @@ class Opening {
       await writeCatalog(this.#fileSystem, this.#paths.catalog, EMPTY_CATALOG)
       return EMPTY_CATALOG
     }
-    const path = this.#paths.catalog
-    throw new VarveError('CORRUPT', `${path} is missing: it says which topics the store has. Restore it from a copy.`, {
-      path,
-      position: null,
-    })
-  }
-
-  #logs(catalog: Catalog, image: JournalImage | undefined): LogToOpen[] {
-    const known = new Set(catalog.topics.flatMap((topic) => topic.logIds))
-    for (const piece of image?.pieces ?? []) if (!known.has(piece.logId)) throw unknownLog(this.#paths, piece.logId)
-    return logsOf(catalog, this.#paths)
+    throw missingCatalog(this.#paths)
   }
 
   #openHost(quarantine: Quarantine, lastEpoch: number): OpenLogsHost {
@@ -246,11 +236,6 @@ function locked(fileSystem: FileSystem, paths: StorePaths): VarveError<'LOCKED'>
     { directory: paths.root, pid },
     { retryable: true },
   )
-}
-
-function unknownLog(paths: StorePaths, logId: number): VarveError<'CORRUPT'> {
-  const message = `${paths.journal} names log ${logId}, which ${paths.catalog} does not know. Restore both from a copy.`
-  return new VarveError('CORRUPT', message, { path: paths.catalog, position: null })
 }
 
 /** Makes the directories that are missing, durably, outermost first. */

@@ -49,13 +49,20 @@ export class PartitionRead<K, V, N extends string> {
     this.#options = options
   }
 
+  /** Where the read starts, as far as that can be told without reading: a time counts as the log start. */
+  place(from: ResolvedReadOptions['from']): void {
+    const { log } = this
+    if (from.kind === 'latest') this.offset = log.lastStable
+    else if (from.kind === 'offsets') this.offset = from.offsets.get(log.partition) ?? log.logStart
+    else this.offset = log.logStart
+    this.handedOut = this.offset
+  }
+
   /** Fixes both ends. */
   async begin(from: ResolvedReadOptions['from'], until: ResolvedReadOptions['until']): Promise<void> {
     const { log } = this
-    if (from.kind === 'earliest') this.offset = log.logStart
-    else if (from.kind === 'latest') this.offset = log.lastStable
-    else if (from.kind === 'offsets') this.offset = from.offsets.get(log.partition) ?? log.logStart
-    else if (from.kind === 'time') this.offset = (await findTime(this.#host, log, from.time))?.offset ?? log.lastStable
+    this.place(from)
+    if (from.kind === 'time') this.offset = (await findTime(this.#host, log, from.time))?.offset ?? log.lastStable
     if (until.kind === 'end') this.until = log.lastStable
     else if (until.kind === 'offsets') this.until = until.offsets.get(log.partition) ?? log.logStart
     else if (until.kind === 'time') await this.#beginUntilTime(until.time)

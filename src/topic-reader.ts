@@ -30,7 +30,7 @@ const DONE: IteratorReturnResult<undefined> = Object.freeze({ done: true, value:
 
 export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
   readonly #plan: ReadPlan<K, V, N>
-  #reads: PartitionRead<K, V, N>[] = []
+  #reads: readonly PartitionRead<K, V, N>[] = []
   #current = 0
   #started = false
   #iterated = false
@@ -79,13 +79,13 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
 
   positions(): Positions {
     const positions: Record<number, number> = {}
-    for (const read of this.#reads) positions[read.log.partition] = read.handedOut
+    for (const read of this.#opened(false)) positions[read.log.partition] = read.handedOut
     return positions
   }
 
   lag(): number {
     let lag = 0
-    for (const read of this.#reads) lag += Math.max(0, read.limit - read.handedOut)
+    for (const read of this.#opened(false)) lag += Math.max(0, read.limit - read.handedOut)
     return lag
   }
 
@@ -124,9 +124,18 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
       }
       return undefined
     }
+    /** What it throws ends the read. */
+    const ended = <T>(work: () => T): T => {
+      try {
+        return work()
+      } catch (error) {
+        this.#end()
+        throw error
+      }
+    }
     const slow = serial(async (): Promise<IteratorResult<LogRecord<K, V, N>, undefined>> => {
       for (;;) {
-        const found = fromMemory()
+        const found = ended(fromMemory)
         if (found !== undefined) return found
         batch = await this.#pull(false)
         index = 0
@@ -137,10 +146,9 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
       next: () => {
         if (slow.isBusy()) return slow()
         try {
-          const found = fromMemory()
+          const found = ended(fromMemory)
           return found === undefined ? slow() : Promise.resolve(found)
         } catch (error) {
-          this.#end()
           return Promise.reject(error)
         }
       },
@@ -188,16 +196,23 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
     const { signal, from, until } = this.#plan.options
     this.#check()
     signal?.addEventListener('abort', this.#onAbort, { once: true })
-    this.#reads = this.#plan.open(lasting)
+    this.#reads = this.#opened(lasting)
     for (const read of this.#reads) await read.begin(from, until)
   }
 
+  /** What is read; before the first pull, what would be. */
+  #opened(lasting: boolean): readonly PartitionRead<K, V, N>[] {
+    if (this.#reads.length > 0) return this.#reads
+    const reads = this.#plan.open(lasting)
+    for (const read of reads) read.place(this.#plan.options.from)
+    return reads
+  }
+
   async #nextBatch(): Promise<StoredBatch<K, V, N> | undefined> {
-    const rest = this.#rest
-    if (rest !== undefined) return this.#cut(rest)
     for (;;) {
       this.#check()
       if (this.#closed) return undefined
+      if (this.#rest !== undefined) return this.#cut(this.#rest)
       let open = 0
       for (let tried = 0; tried < this.#reads.length; tried++) {
         const read = this.#reads[this.#current]!

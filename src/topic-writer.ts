@@ -41,16 +41,20 @@ export class TopicWriter<KIn, VIn> implements Writer<KIn, VIn> {
   readonly #options: ResolvedWriterOptions
   readonly #open = new Map<PartitionLog, GroupWaiter>()
   readonly #positions = new Map<number, number>()
+  /** What is not acknowledged yet. */
+  readonly #groups = new Set<GroupWaiter>()
   #waitingBytes = 0
-  #groups = 0
   #failure: { readonly error: unknown } | undefined
   #closed: Promise<void> | undefined
   #wake: (() => void)[] = []
+  readonly #onAbort = (): void => this.#fail(this.#options.signal!.reason)
 
   constructor(appender: TopicAppender<KIn, VIn>, options: ResolvedWriterOptions) {
     this.#appender = appender
     this.#options = options
-    options.signal?.addEventListener('abort', () => this.#fail(options.signal!.reason), { once: true })
+    const { signal } = options
+    if (signal?.aborted === true) this.#fail(signal.reason)
+    else signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
   write(record: NewRecord<KIn, VIn>): boolean {
@@ -74,11 +78,8 @@ export class TopicWriter<KIn, VIn> implements Writer<KIn, VIn> {
   }
 
   async flush(options?: Signal): Promise<Positions> {
-    while (this.#groups > 0) {
-      this.#check()
-      await this.#progress(options?.signal)
-    }
-    if (this.#failure !== undefined) throw this.#failure.error
+    this.#check()
+    await this.#flush(options?.signal)
     return Object.fromEntries(this.#positions)
   }
 
@@ -93,12 +94,21 @@ export class TopicWriter<KIn, VIn> implements Writer<KIn, VIn> {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.flush().then(() => undefined)
+    this.#closed ??= this.#flush(undefined).finally(() =>
+      this.#options.signal?.removeEventListener('abort', this.#onAbort),
+    )
     return this.#closed
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** Waits for what was written until now, not for what follows. */
+  async #flush(signal: AbortSignal | undefined): Promise<void> {
+    const before = [...this.#groups]
+    while (this.#failure === undefined && before.some((group) => this.#groups.has(group))) await this.#progress(signal)
+    if (this.#failure !== undefined) throw this.#failure.error
   }
 
   #waiterOf(log: PartitionLog): GroupWaiter {
@@ -108,13 +118,13 @@ export class TopicWriter<KIn, VIn> implements Writer<KIn, VIn> {
     const waiter = new GroupWaiter(log, forming, (settled, error) => this.#settled(settled, error))
     forming.waiters.push(waiter)
     this.#open.set(log, waiter)
-    this.#groups++
+    this.#groups.add(waiter)
     return waiter
   }
 
   #settled(waiter: GroupWaiter, error: unknown): void {
     if (this.#open.get(waiter.log) === waiter) this.#open.delete(waiter.log)
-    this.#groups--
+    this.#groups.delete(waiter)
     this.#waitingBytes -= waiter.bytes
     if (error !== undefined) this.#failure ??= { error }
     else this.#positions.set(waiter.log.partition, waiter.end)
@@ -146,7 +156,7 @@ export class TopicWriter<KIn, VIn> implements Writer<KIn, VIn> {
 
   #check(): void {
     if (this.#failure !== undefined) throw this.#failure.error
-    if (this.#closed !== undefined && this.#groups === 0)
+    if (this.#closed !== undefined)
       throw new VarveError('CLOSED', 'The writer is closed.', { what: 'writer' })
   }
 }

@@ -22,7 +22,7 @@ export interface JournalOptions {
   readonly inFlight: number
 }
 
-export const DEFAULT_JOURNAL_OPTIONS: JournalOptions = { fileBytes: 8 * 1024 * 1024, fileCount: 3, inFlight: 2 }
+export const DEFAULT_JOURNAL_OPTIONS: JournalOptions = { fileBytes: 4 * 1024 * 1024, fileCount: 16, inFlight: 2 }
 
 const LEAST_BLOCKS = 4
 const LEAST_FILES = 3

@@ -282,7 +282,7 @@ export class Journal {
       if (this.#failure !== undefined) throw this.#failure
       this.#noteDurable(placed.lastSequence, placed.neededFrom)
       placed.file.underWay--
-      if (placed.isFirstOfFile) this.#releases.runInBackground()
+      if (placed.isFirstOfFile) this.#releases.runInBackground(this.#options.fileCount)
     } catch (error) {
       await before
       throw error
@@ -313,8 +313,7 @@ export class Journal {
   async #takeNextFile(before: Promise<void>): Promise<RingFile> {
     if (this.#ring.neededCount >= this.#options.fileCount) {
       await before
-      const oldest = this.#ring.findUnreleased()
-      while (oldest !== undefined && !oldest.released) await this.#releases.releaseOldest()
+      while (this.#ring.findUnreleased().length > 0) await this.#releases.releaseOldest()
       if (this.#failure !== undefined) throw this.#failure
       if (this.#ring.neededCount >= this.#options.fileCount) await this.#confirmRelease()
     }

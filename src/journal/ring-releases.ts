@@ -1,13 +1,13 @@
 /**
  * Makes files of the ring free for another round: has the logs synced that their entries name.
  *
- * Owns     when that is done, one file at a time, oldest first: in the background once a newer file is begun, and at
- *          once for an entry that finds no free file.
+ * Owns     when that is done, for all files whose entries are durable together: in the background once the ring is three
+ *          quarters full, and at once for an entry that finds no free file. One sync of a log serves all files that
+ *          name it, so the fuller the ring, the fewer syncs.
  * Holds    J9. A failed sync of a segment ends the journal; a full disk does not: it is tried again.
  * Shared   any number of callers; who comes second waits for the first.
  */
 import { VarveError } from '../base/errors.ts'
-import { invariant } from '../base/invariant.ts'
 import type { Ring } from './ring.ts'
 
 interface Syncs {
@@ -29,12 +29,13 @@ export class RingReleases {
     this.#fail = fail
   }
 
-  /** Releases every file before the current one whose entries are all durable. */
-  runInBackground(): void {
+  /** Releases what can be released, when the ring of so many files begins to be full. */
+  runInBackground(fileCount: number): void {
+    if (this.#ring.neededCount < Math.max(2, Math.floor((fileCount * 3) / 4))) return
     this.#background ??= this.#releaseAll()
   }
 
-  /** Releases the oldest file that is not yet released. */
+  /** Releases every file before the current one whose entries are all durable. */
   releaseOldest(): Promise<void> {
     this.#releasing ??= this.#release().finally(() => (this.#releasing = undefined))
     return this.#releasing
@@ -50,14 +51,10 @@ export class RingReleases {
     this.#isStopped = true
   }
 
-  /** Never rejects: an entry that needs the file tries again, and tells. */
+  /** Never rejects: an entry that needs a file tries again, and tells. */
   async #releaseAll(): Promise<void> {
     try {
-      for (;;) {
-        const file = this.#ring.findUnreleased()
-        if (file === undefined || file.underWay > 0 || this.#isStopped) break
-        await this.releaseOldest()
-      }
+      await this.releaseOldest()
     } catch {
       // A failed sync has ended the journal already.
     }
@@ -65,14 +62,15 @@ export class RingReleases {
   }
 
   async #release(): Promise<void> {
-    const file = this.#ring.findUnreleased()
-    if (file === undefined || this.#isStopped) return
-    invariant(file.underWay === 0, 'J9: all entries of a file to be durable before its logs are synced')
+    const files = this.#ring.findUnreleased()
+    if (files.length === 0 || this.#isStopped) return
+    const logIds = new Set<number>()
+    for (const file of files) for (const logId of file.logIds) logIds.add(logId)
     try {
-      if (file.logIds.size > 0) await this.#host.syncLogs(file.logIds)
+      if (logIds.size > 0) await this.#host.syncLogs(logIds)
     } catch (error) {
       throw VarveError.is(error, 'DISK_FULL') ? error : this.#fail(error)
     }
-    file.released = true
+    for (const file of files) file.released = true
   }
 }

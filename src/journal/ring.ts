@@ -109,15 +109,22 @@ export class Ring {
     return last
   }
 
-  /** The oldest file before the current one whose logs are not yet synced. */
-  findUnreleased(): RingFile | undefined {
-    const oldest = this.#needed.find((file) => !file.released)
-    return oldest === this.current ? undefined : oldest
+  /**
+   * Files, oldest first, that are complete and durable but whose logs are not yet synced. The one right before the
+   * current file is left out: the host may not have heard yet that its last entry is durable.
+   */
+  findUnreleased(): RingFile[] {
+    const files: RingFile[] = []
+    for (const file of this.#needed.slice(0, -2)) {
+      if (file.underWay > 0) break
+      if (!file.released) files.push(file)
+    }
+    return files
   }
 
   /** Sequence of the first entry that replay may need, seen from an entry that is written now. */
   get neededFrom(): number {
-    return (this.findUnreleased() ?? this.current).firstSequence
+    return (this.#needed.find((file) => !file.released) ?? this.current).firstSequence
   }
 
   /** A durable entry says that nothing before `sequence` is needed: J9. */

@@ -91,6 +91,11 @@ export class Applier {
     this.#tails.apply(log)
   }
 
+  /** The last durable run of a log that its segment has not taken for want of room. */
+  lastUnapplied(log: PartitionLog): Run | undefined {
+    return this.#unapplied.findLast((part) => part.log === log)?.runs.at(-1)
+  }
+
   /** Takes the parts of a durable entry. */
   take(parts: readonly Part[]): void {
     this.#unapplied.push(...parts)
@@ -105,7 +110,9 @@ export class Applier {
     const applied: Part[] = []
     try {
       while (this.#unapplied.length > 0) {
-        this.#applyPart(this.#unapplied[0]!)
+        const part = this.#unapplied[0]!
+        this.#applyPart(part)
+        part.log.entriesInFlight--
         applied.push(this.#unapplied.shift()!)
       }
       if (this.#events.isQuiet()) this.#tails.applyAll()

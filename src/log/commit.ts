@@ -324,8 +324,9 @@ export class Committer {
       else this.#refuseParts(parts, error)
       return
     }
-    this.#entryDone(parts)
+    this.#entries--
     this.#groups++
+    // The logs stay taken until their segments have room: what is appended meanwhile comes behind.
     this.applier.take(parts)
     this.#settled()
   }
@@ -342,7 +343,7 @@ export class Committer {
       const full = diskFull(log, error)
       this.#reject(forming, full)
       this.#refuse(log, full)
-      takeBackEnd(log)
+      takeBackEnd(log, this.applier.lastUnapplied(log))
     }
     this.#settled()
   }

@@ -6,6 +6,7 @@
  */
 import type { PartitionLog } from './log.ts'
 import { syncSegments } from './flush.ts'
+import type { Run } from './run.ts'
 import { Tail } from './tail.ts'
 
 /** Cuts the active segment to its last noted batch; resolves when that is durable. */
@@ -17,9 +18,17 @@ export async function cutBack(log: PartitionLog): Promise<void> {
   await syncSegments(log)
 }
 
-/** The log ends again behind what is in its segment or pending: what was to come behind was never written. */
-export function takeBackEnd(log: PartitionLog): void {
+/**
+ * The log ends again behind what is in its segment, pending, or durable and without room in its segment (`last` is the
+ * last run of these): what was to come behind was never written.
+ */
+export function takeBackEnd(log: PartitionLog, last: Run | undefined): void {
   const { pending, active } = log
+  if (last !== undefined) {
+    log.logEnd = last.nextOffset
+    log.tail = new Tail(last.segmentBase, last.position + last.end - last.start, active.facts.startedMs, 0, 0)
+    return
+  }
   if (pending === undefined) {
     log.logEnd = active.nextOffset
     log.tail = tailOf(log)

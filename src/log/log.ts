@@ -57,7 +57,7 @@ export class PartitionLog {
   applyPending: () => void = () => undefined
   /** Appended and not handed over yet. */
   forming: Forming | undefined
-  /** Journal entries under way that name this log. */
+  /** Journal entries that name this log and are under way, or durable and without room in its segment. */
   entriesInFlight = 0
   /** A direct group is under way, or a failed write is being cut back. */
   busy = false

@@ -1,0 +1,286 @@
+/**
+ * What a read-only store knows: topics and logs, and how it keeps up with a writer in another process (rule K1).
+ *
+ * Owns     the followed logs, the catalog as it was read last, the watch on the marks, the timer.
+ * Holds    What is shown comes from the marks of a writer of this boot, else from a snapshot: that of a clean close, or
+ *          one recovered in memory. A snapshot stays until a writer opened again. A log whose files are not as its
+ *          marks want them is looked at again until they agree. Nothing is written.
+ *          While somebody waits for growth, a watch and a timer look; only then does the timer keep the process alive.
+ * Shared   one look at a time. Readers go on beside it.
+ */
+import { errnoOf, VarveError } from './base/errors.ts'
+import { FilePool } from './base/file-pool.ts'
+import type { FileSystem, Watch } from './base/file-system.ts'
+import type { Timer } from './base/clock.ts'
+import { SerialQueue } from './base/serial-queue.ts'
+import { FollowedLog } from './log/follow.ts'
+import type { FollowDoor } from './log/follow.ts'
+import { IndexCache } from './log/load-indexes.ts'
+import type { LogToOpen } from './log/open-logs.ts'
+import { EMPTY_CATALOG, readCatalog } from './metadata/catalog.ts'
+import type { Catalog, CatalogTopic } from './metadata/catalog.ts'
+import type { ResolvedTopicConfig } from './metadata/topic-config.ts'
+import type { ResolvedOpenOptions } from './options.ts'
+import type { StorePaths } from './segment/segment-files.ts'
+import { configOf, missingCatalog, topicLogs } from './store-catalog.ts'
+import { MarksReader } from './store-marks-reader.ts'
+import { MAX_READ_FILES, openSnapshot } from './store-snapshot.ts'
+import type { StoreSnapshot } from './store-snapshot.ts'
+import { missing } from './store-topics.ts'
+import type { TopicState } from './topic.ts'
+
+/** How often the marks are looked at while somebody waits; the watch is quicker, where it works. */
+const POLL_MS = 100
+const PAUSE_MS = 5
+/** Looks until files and marks agree: about a second. */
+const MOST_LOOKS = 200
+/** A snapshot that fails again and again is damaged. */
+const MOST_SNAPSHOTS = 5
+/** Looks of the timer that may fail before those who wait are told. */
+const MOST_FAILURES = 10
+
+/** A topic as it is now; the same for all its handles. */
+export class FollowedTopic implements TopicState {
+  readonly topic: CatalogTopic
+  readonly name: string
+  config: ResolvedTopicConfig
+  logs: readonly FollowedLog[] = []
+
+  constructor(topic: CatalogTopic) {
+    this.topic = topic
+    this.name = topic.name
+    this.config = configOf(topic)
+  }
+}
+
+export class Follower {
+  readonly topics: Map<string, FollowedTopic> = new Map()
+  readonly #options: ResolvedOpenOptions
+  readonly #paths: StorePaths
+  readonly #bootId: string
+  readonly #marks: MarksReader
+  /** The real files, and those of the snapshot that is shown, or was. */
+  readonly #live: FollowDoor
+  #snapshot: StoreSnapshot | undefined
+  #catalog: Catalog = EMPTY_CATALOG
+  #catalogState = ''
+  /** The writer whose marks were shown last. */
+  #writer: string | undefined
+  readonly #queue = new SerialQueue()
+  #next: Promise<void> | undefined
+  #watch: Watch | undefined
+  #timer: Timer | undefined
+  #failures = 0
+  #closed: VarveError | undefined
+
+  constructor(options: ResolvedOpenOptions, paths: StorePaths) {
+    const { fileSystem, memoryBytes } = options
+    this.#options = options
+    this.#paths = paths
+    this.#bootId = fileSystem.bootIdSync()
+    this.#marks = new MarksReader(fileSystem, paths.marks)
+    const pool = new FilePool(fileSystem, 'read', MAX_READ_FILES)
+    this.#live = { fileSystem, pool, indexes: new IndexCache(fileSystem, memoryBytes / 4) }
+  }
+
+  get logs(): FollowedLog[] {
+    return [...this.topics.values()].flatMap((topic) => topic.logs)
+  }
+
+  /** Where the files are as they are shown. */
+  get fileSystem(): FileSystem {
+    return this.#writer === undefined ? (this.#snapshot?.door.fileSystem ?? this.#live.fileSystem) : this.#live.fileSystem
+  }
+
+  get cacheBytes(): number {
+    return this.#live.indexes.bytes + (this.#snapshot?.door.indexes.bytes ?? 0)
+  }
+
+  get openFiles(): number {
+    return this.#live.pool.openFiles + (this.#snapshot?.door.pool.openFiles ?? 0)
+  }
+
+  /** Sees what there is now. Calls that come while a look waits share it. */
+  refresh(): Promise<void> {
+    this.#next ??= this.#queue.run(() => {
+      this.#next = undefined
+      return this.#look()
+    })
+    return this.#next
+  }
+
+  /** Ends everything with this error; a look under way is waited for. */
+  async close(error: VarveError): Promise<void> {
+    this.#closed = error
+    this.#stopWatching()
+    for (const log of this.logs) log.end(error)
+    await this.#queue.idle()
+    this.#live.pool.closeAll()
+    this.#snapshot?.door.pool.closeAll()
+  }
+
+  async #look(): Promise<void> {
+    let failed = 0
+    for (let looks = 0; ; looks++) {
+      this.#checkOpen()
+      try {
+        if (await this.#lookOnce()) return
+      } catch (error) {
+        // A writer that opens right now may make files look wrong for a moment.
+        if (this.#closed !== undefined || ++failed === MOST_SNAPSHOTS) throw error
+      }
+      if (looks === MOST_LOOKS) throw busy(this.#paths)
+      await this.#pause()
+    }
+  }
+
+  /** True when all is shown as it is. */
+  async #lookOnce(): Promise<boolean> {
+    const isNew = this.#marks.read()
+    const { writer } = this.#marks
+    const isLive = writer?.bootId === this.#bootId && writer.writerEpoch > (this.#snapshot?.closedEpoch ?? -1)
+    if (isLive && (this.#writer !== undefined || !this.#isClosed())) {
+      const catalog = this.#readCatalog()
+      if (!isNew && this.#writer === writer.id && catalog === this.#catalog) return true
+      const isMarked = this.#marks.hasMarks || catalog.topics.every((topic) => topic.state !== 'live')
+      if (isMarked) return this.#followAll(writer.id, catalog)
+    }
+    // Until a writer has marked something, what was shown is still what there is.
+    return this.#writer !== undefined || this.#snapshot !== undefined || this.#takeSnapshot()
+  }
+
+  #isClosed(): boolean {
+    return this.#options.fileSystem.statSync(this.#paths.closeRecord) !== undefined
+  }
+
+  async #takeSnapshot(): Promise<boolean> {
+    const snapshot = await openSnapshot(this.#options, this.#paths)
+    if (snapshot === undefined) return false
+    this.#checkOpen()
+    this.#snapshot = snapshot
+    const found = new Map(snapshot.logs.map((log) => [log.id, log]))
+    this.#showCatalog(snapshot.catalog, snapshot.door)
+    for (const log of this.logs) log.adopt(snapshot.door, found.get(log.id)!)
+    return true
+  }
+
+  async #followAll(writer: string, catalog: Catalog): Promise<boolean> {
+    this.#showCatalog(catalog, this.#live)
+    let agree = true
+    for (const log of this.logs) {
+      this.#checkOpen()
+      if (!(await this.#follow(writer, log))) agree = false
+    }
+    this.#marks.read()
+    if (!agree || this.#marks.writer?.id !== writer) return false
+    this.#writer = writer
+    return true
+  }
+
+  /** One log as its marks have it; one without marks stays as it was. False: they do not agree with the files yet. */
+  async #follow(writer: string, log: FollowedLog): Promise<boolean> {
+    const marks = this.#marks.of(log.id)
+    if (marks === undefined || log.shows(writer, marks)) return true
+    try {
+      if (!(await log.follow(this.#live, writer, marks))) return false
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error
+      return false
+    }
+    this.#marks.read()
+    const after = this.#marks.of(log.id)
+    return after === undefined || log.isAsIn(writer, after)
+  }
+
+  #readCatalog(): Catalog {
+    const { catalog: path } = this.#paths
+    const stat = this.#live.fileSystem.statSync(path)
+    if (stat === undefined) throw missingCatalog(this.#paths)
+    const state = `${stat.identity}/${stat.size}/${stat.modifiedMs}`
+    if (state === this.#catalogState) return this.#catalog
+    const catalog = readCatalog(this.#live.fileSystem, path)
+    if (catalog === undefined) throw missingCatalog(this.#paths)
+    return catalog
+  }
+
+  /** Topics and partitions as the catalog has them; new logs are empty. */
+  #showCatalog(catalog: Catalog, door: FollowDoor): void {
+    const live = catalog.topics.filter((topic) => topic.state === 'live')
+    const ids = new Set(live.map((topic) => topic.topicId))
+    for (const [name, { topic, logs }] of this.topics) {
+      if (ids.has(topic.topicId)) continue
+      this.topics.delete(name)
+      for (const log of logs) log.end(missing(name))
+    }
+    for (const topic of live) this.#showTopic(topic, door)
+    this.#catalog = catalog
+    const stat = this.#live.fileSystem.statSync(this.#paths.catalog)
+    this.#catalogState = stat === undefined ? '' : `${stat.identity}/${stat.size}/${stat.modifiedMs}`
+  }
+
+  #showTopic(topic: CatalogTopic, door: FollowDoor): void {
+    const shown = this.topics.get(topic.name) ?? new FollowedTopic(topic)
+    this.topics.set(topic.name, shown)
+    shown.config = configOf(topic)
+    for (const log of shown.logs) log.config = shown.config
+    const added = topicLogs(topic, this.#paths, shown.logs.length).map((log) => this.#newLog(door, log))
+    if (added.length > 0) shown.logs = [...shown.logs, ...added]
+  }
+
+  #newLog(door: FollowDoor, { identity, config }: LogToOpen): FollowedLog {
+    return new FollowedLog(door, identity, config, () => this.#startWatching())
+  }
+
+  #startWatching(): void {
+    if (this.#timer !== undefined || this.#closed !== undefined) return
+    try {
+      this.#watch = this.#live.fileSystem.watch(this.#paths.marks, () => this.#lookBehind())
+    } catch {
+      // The timer looks all the same.
+    }
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    this.#timer = this.#options.clock.timer(POLL_MS, () => this.#tick(), true)
+  }
+
+  #tick(): void {
+    if (this.logs.some((log) => log.isAwaited)) {
+      this.#schedule()
+      this.#lookBehind()
+    } else this.#stopWatching()
+  }
+
+  #stopWatching(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#watch?.close()
+    this.#watch = undefined
+  }
+
+  /** A look for those who wait; when it fails again and again, they are told. */
+  #lookBehind(): void {
+    if (this.#closed !== undefined) return
+    this.refresh().then(
+      () => (this.#failures = 0),
+      (error: unknown) => {
+        if (++this.#failures < MOST_FAILURES || !VarveError.is(error)) return
+        for (const log of this.logs) if (log.isAwaited) log.end(error)
+      },
+    )
+  }
+
+  #checkOpen(): void {
+    if (this.#closed !== undefined) throw this.#closed
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.#options.clock.timer(PAUSE_MS, resolve, true))
+  }
+}
+
+function busy(paths: StorePaths): VarveError<'LOCKED'> {
+  const message = `${paths.root} is being changed by its writer, again and again. Try again in a moment.`
+  return new VarveError('LOCKED', message, { directory: paths.root, pid: null }, { retryable: true })
+}
