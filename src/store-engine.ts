@@ -23,6 +23,7 @@ import type { RetainHost } from './log/retain.ts'
 import { retireSegments } from './log/retire.ts'
 import { rollTo } from './log/run.ts'
 import type { ScanHost } from './log/scan.ts'
+import type { TruncateHost } from './log/truncate.ts'
 import { sealSegment } from './log/seal.ts'
 import type { ResolvedOpenOptions } from './options.ts'
 import type { BatchFacts } from './segment/batch-builder.ts'
@@ -108,6 +109,27 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   addLog(log: PartitionLog): void {
     this.logs.set(log.id, log)
     this.#committer?.applier.adopt(log)
+  }
+
+  /** The log's new id; the old one is nobody's any more. */
+  renumber(log: PartitionLog, id: number): void {
+    this.logs.delete(log.id)
+    this.clearMark(log.id)
+    log.id = id
+    this.logs.set(id, log)
+  }
+
+  truncateHost(renumber: TruncateHost['renumber']): TruncateHost {
+    return {
+      pool: this.pool,
+      epoch: this.epoch,
+      clock: this.clock,
+      committer: this.committer,
+      rolled: (log, full) => this.rolled(log, full),
+      loadIndexes: (log, segment) => this.loadIndexes(log, segment),
+      forgetIndexes: (segment) => this.forgetIndexes(segment),
+      renumber,
+    }
   }
 
   checkWriter(): void {

@@ -13,6 +13,7 @@ import { FilePool } from './base/file-pool.ts'
 import type { FileSystem, Watch } from './base/file-system.ts'
 import type { Timer } from './base/clock.ts'
 import { SerialQueue } from './base/serial-queue.ts'
+import { missingOffsets } from './log/damage.ts'
 import { FollowedLog } from './log/follow.ts'
 import type { FollowDoor } from './log/follow.ts'
 import { IndexCache } from './log/load-indexes.ts'
@@ -24,7 +25,7 @@ import type { ResolvedOpenOptions } from './options.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import { configOf, missingCatalog, topicLogs } from './store-catalog.ts'
 import { MarksReader } from './store-marks-reader.ts'
-import { MAX_READ_FILES, openSnapshot } from './store-snapshot.ts'
+import { directoryState, fileState, MAX_READ_FILES, openSnapshot } from './store-snapshot.ts'
 import type { StoreSnapshot } from './store-snapshot.ts'
 import { missing } from './store-topics.ts'
 import type { TopicState } from './topic.ts'
@@ -41,7 +42,7 @@ const MOST_FAILURES = 10
 
 /** A topic as it is now; the same for all its handles. */
 export class FollowedTopic implements TopicState {
-  readonly topic: CatalogTopic
+  topic: CatalogTopic
   readonly name: string
   config: ResolvedTopicConfig
   logs: readonly FollowedLog[] = []
@@ -62,10 +63,15 @@ export class Follower {
   /** The real files, and those of the snapshot that is shown, or was. */
   readonly #live: FollowDoor
   #snapshot: StoreSnapshot | undefined
+  readonly #doors: FollowDoor[]
   #catalog: Catalog = EMPTY_CATALOG
+  /** Of the catalog's file, when it was read; empty: it is to be read. */
   #catalogState = ''
-  /** The writer whose marks were shown last. */
+  /** The writer whose marks were shown last, and up to which change of them. */
   #writer: string | undefined
+  #version = -1
+  /** Why the last look was not the last. */
+  #reason: VarveError | undefined
   readonly #queue = new SerialQueue()
   #next: Promise<void> | undefined
   #watch: Watch | undefined
@@ -81,6 +87,7 @@ export class Follower {
     this.#marks = new MarksReader(fileSystem, paths.marks)
     const pool = new FilePool(fileSystem, 'read', MAX_READ_FILES)
     this.#live = { fileSystem, pool, indexes: new IndexCache(fileSystem, memoryBytes / 4) }
+    this.#doors = [this.#live]
   }
 
   get logs(): FollowedLog[] {
@@ -93,11 +100,11 @@ export class Follower {
   }
 
   get cacheBytes(): number {
-    return this.#live.indexes.bytes + (this.#snapshot?.door.indexes.bytes ?? 0)
+    return this.#doors.reduce((bytes, door) => bytes + door.indexes.bytes, 0)
   }
 
   get openFiles(): number {
-    return this.#live.pool.openFiles + (this.#snapshot?.door.pool.openFiles ?? 0)
+    return this.#doors.reduce((files, door) => files + door.pool.openFiles, 0)
   }
 
   /** Sees what there is now. Calls that come while a look waits share it. */
@@ -115,42 +122,48 @@ export class Follower {
     this.#stopWatching()
     for (const log of this.logs) log.end(error)
     await this.#queue.idle()
-    this.#live.pool.closeAll()
-    this.#snapshot?.door.pool.closeAll()
+    for (const log of this.logs) log.leave(error)
+    for (const door of this.#doors) door.pool.closeAll()
   }
 
   async #look(): Promise<void> {
     let failed = 0
     for (let looks = 0; ; looks++) {
       this.#checkOpen()
+      this.#reason = undefined
       try {
         if (await this.#lookOnce()) return
       } catch (error) {
         // A writer that opens right now may make files look wrong for a moment.
         if (this.#closed !== undefined || ++failed === MOST_SNAPSHOTS) throw error
       }
-      if (looks === MOST_LOOKS) throw busy(this.#paths)
+      if (looks === MOST_LOOKS) throw this.#reason ?? busy(this.#paths)
       await this.#pause()
     }
   }
 
   /** True when all is shown as it is. */
   async #lookOnce(): Promise<boolean> {
-    const isNew = this.#marks.read()
-    const { writer } = this.#marks
+    this.#marks.read()
+    const { writer, version } = this.#marks
     const isLive = writer?.bootId === this.#bootId && writer.writerEpoch > (this.#snapshot?.closedEpoch ?? -1)
-    if (isLive && (this.#writer !== undefined || !this.#isClosed())) {
-      const catalog = this.#readCatalog()
-      if (!isNew && this.#writer === writer.id && catalog === this.#catalog) return true
+    if (isLive && !this.#opensClosed()) {
+      const state = fileState(this.#live.fileSystem, this.#paths.catalog)
+      if (version === this.#version && state === this.#catalogState) return true
+      const catalog = state === this.#catalogState ? this.#catalog : this.#readCatalog()
       const isMarked = this.#marks.hasMarks || catalog.topics.every((topic) => topic.state !== 'live')
-      if (isMarked) return this.#followAll(writer.id, catalog)
+      if (isMarked) return this.#followAll(writer.id, version, catalog, state)
     }
     // Until a writer has marked something, what was shown is still what there is.
-    return this.#writer !== undefined || this.#snapshot !== undefined || this.#takeSnapshot()
+    if (this.#writer !== undefined) return true
+    if (this.#snapshot?.state === directoryState(this.#live.fileSystem, this.#paths)) return true
+    return this.#takeSnapshot()
   }
 
-  #isClosed(): boolean {
-    return this.#options.fileSystem.statSync(this.#paths.closeRecord) !== undefined
+  /** The first look finds a store that was closed in order. */
+  #opensClosed(): boolean {
+    const isFirst = this.#writer === undefined && this.#snapshot === undefined
+    return isFirst && this.#live.fileSystem.statSync(this.#paths.closeRecord) !== undefined
   }
 
   async #takeSnapshot(): Promise<boolean> {
@@ -158,14 +171,15 @@ export class Follower {
     if (snapshot === undefined) return false
     this.#checkOpen()
     this.#snapshot = snapshot
+    this.#doors.push(snapshot.door)
     const found = new Map(snapshot.logs.map((log) => [log.id, log]))
-    this.#showCatalog(snapshot.catalog, snapshot.door)
+    this.#showCatalog(snapshot.catalog, '', snapshot.door)
     for (const log of this.logs) log.adopt(snapshot.door, found.get(log.id)!)
     return true
   }
 
-  async #followAll(writer: string, catalog: Catalog): Promise<boolean> {
-    this.#showCatalog(catalog, this.#live)
+  async #followAll(writer: string, version: number, catalog: Catalog, catalogState: string): Promise<boolean> {
+    this.#showCatalog(catalog, catalogState, this.#live)
     let agree = true
     for (const log of this.logs) {
       this.#checkOpen()
@@ -174,6 +188,7 @@ export class Follower {
     this.#marks.read()
     if (!agree || this.#marks.writer?.id !== writer) return false
     this.#writer = writer
+    this.#version = version
     return true
   }
 
@@ -181,46 +196,43 @@ export class Follower {
   async #follow(writer: string, log: FollowedLog): Promise<boolean> {
     const marks = this.#marks.of(log.id)
     if (marks === undefined || log.shows(writer, marks)) return true
+    let isThere = false
     try {
-      if (!(await log.follow(this.#live, writer, marks))) return false
+      isThere = await log.follow(this.#live, writer, marks)
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error
-      return false
     }
+    if (!isThere) this.#reason = missingOffsets(log, marks.activeBase, marks.highWatermark)
+    if (!isThere) return false
     this.#marks.read()
     const after = this.#marks.of(log.id)
     return after === undefined || log.isAsIn(writer, after)
   }
 
   #readCatalog(): Catalog {
-    const { catalog: path } = this.#paths
-    const stat = this.#live.fileSystem.statSync(path)
-    if (stat === undefined) throw missingCatalog(this.#paths)
-    const state = `${stat.identity}/${stat.size}/${stat.modifiedMs}`
-    if (state === this.#catalogState) return this.#catalog
-    const catalog = readCatalog(this.#live.fileSystem, path)
+    const catalog = readCatalog(this.#live.fileSystem, this.#paths.catalog)
     if (catalog === undefined) throw missingCatalog(this.#paths)
     return catalog
   }
 
   /** Topics and partitions as the catalog has them; new logs are empty. */
-  #showCatalog(catalog: Catalog, door: FollowDoor): void {
+  #showCatalog(catalog: Catalog, state: string, door: FollowDoor): void {
     const live = catalog.topics.filter((topic) => topic.state === 'live')
     const ids = new Set(live.map((topic) => topic.topicId))
     for (const [name, { topic, logs }] of this.topics) {
       if (ids.has(topic.topicId)) continue
       this.topics.delete(name)
-      for (const log of logs) log.end(missing(name))
+      for (const log of logs) log.leave(missing(name))
     }
     for (const topic of live) this.#showTopic(topic, door)
     this.#catalog = catalog
-    const stat = this.#live.fileSystem.statSync(this.#paths.catalog)
-    this.#catalogState = stat === undefined ? '' : `${stat.identity}/${stat.size}/${stat.modifiedMs}`
+    this.#catalogState = state
   }
 
   #showTopic(topic: CatalogTopic, door: FollowDoor): void {
     const shown = this.topics.get(topic.name) ?? new FollowedTopic(topic)
     this.topics.set(topic.name, shown)
+    shown.topic = topic
     shown.config = configOf(topic)
     for (const log of shown.logs) log.config = shown.config
     const added = topicLogs(topic, this.#paths, shown.logs.length).map((log) => this.#newLog(door, log))

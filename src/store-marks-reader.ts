@@ -25,6 +25,7 @@ export class MarksReader {
   readonly #path: string
   #bytes: Uint8Array = NOTHING
   #writer: (MarksWriter & { readonly id: string }) | undefined
+  #version = 0
 
   constructor(fileSystem: FileSystem, path: string) {
     this.#fileSystem = fileSystem
@@ -36,14 +37,19 @@ export class MarksReader {
     return this.#writer
   }
 
-  /** Reads the file; false when it is as it was. */
-  read(): boolean {
+  /** Rises with every change that was read. */
+  get version(): number {
+    return this.#version
+  }
+
+  /** Reads the file. */
+  read(): void {
     const bytes = readFileSync(this.#fileSystem, this.#path, MAX_MARKS_BYTES) ?? NOTHING
-    if (Buffer.compare(bytes, this.#bytes) === 0) return false
+    if (Buffer.compare(bytes, this.#bytes) === 0) return
     this.#bytes = bytes
+    this.#version++
     const writer = decodeMarksHeader(bytes, this.#path)
     this.#writer = writer === undefined ? undefined : { ...writer, id: Buffer.from(writer.nonce).toString('hex') }
-    return true
   }
 
   /** The marks of a log; undefined when its slot is empty or cannot be read. */

@@ -1,6 +1,157 @@
 /**
- * Not built yet.
+ * The handle of a store that is opened read-only.
+ *
+ * Owns     its topics' handles, counters, its end. What there is to see is the follower's (`store-follower.ts`).
+ * Holds    No lock is taken and nothing is written: the directory may stand on a file system that cannot be written,
+ *          and belong to a writer of this or another process.
  */
-export function openReadOnly(..._args: unknown[]): never {
-  throw new Error('not built yet')
+import type { Signal } from './base/api-records.ts'
+import type { Finding, ReadStore, StoreStats } from './base/api-store.ts'
+import type { KeyedTopic } from './base/api-topic.ts'
+import type { Bytes } from './base/api-records.ts'
+import { arenaBytesLent } from './base/arena.ts'
+import { flag, optionsObject, signalOf } from './base/checks.ts'
+import { bytes, nullable } from './base/codec.ts'
+import { fileError, VarveError } from './base/errors.ts'
+import { checkTopicName, isInternalName } from './base/topic-definition.ts'
+import type { TopicDefinition } from './base/topic-definition.ts'
+import { initHashes } from './base/xxh64.ts'
+import type { FollowedLog } from './log/follow.ts'
+import type { ResolvedOpenOptions } from './options.ts'
+import { storePaths } from './segment/segment-files.ts'
+import type { StorePaths } from './segment/segment-files.ts'
+import { checkStore } from './store-directory.ts'
+import { Follower } from './store-follower.ts'
+import type { FollowedTopic } from './store-follower.ts'
+import { codecDifferences, conflict, missing } from './store-topics.ts'
+import { verifyStore } from './store-verify.ts'
+import { TopicReads } from './topic.ts'
+import type { PartitionHost } from './topic-partition.ts'
+
+const RAW_KEY = nullable(bytes())
+const RAW_VALUE = bytes()
+
+/** Opens a store for reading. Throws INVALID_OPTION when there is none, CORRUPT, VERSION_UNSUPPORTED. */
+export async function openReadOnly(directory: string, options: ResolvedOpenOptions): Promise<ReadStore> {
+  await initHashes()
+  const paths = storePaths(directory)
+  try {
+    checkStore(options.fileSystem, paths)
+    const follower = new Follower(options, paths)
+    await follower.refresh()
+    return new ReadOnlyStore(options, paths, follower)
+  } catch (error) {
+    throw fileError(error, directory, 'Opening the store')
+  }
+}
+
+class ReadOnlyStore implements ReadStore {
+  readonly #options: ResolvedOpenOptions
+  readonly #paths: StorePaths
+  readonly #follower: Follower
+  readonly #partitions: PartitionHost
+  #readBytes = 0
+  #closing: Promise<void> | undefined
+
+  constructor(options: ResolvedOpenOptions, paths: StorePaths, follower: Follower) {
+    this.#options = options
+    this.#paths = paths
+    this.#follower = follower
+    this.#partitions = {
+      directory: paths.root,
+      clock: options.clock,
+      loadIndexes: (log, segment) => (log as FollowedLog).door.indexes.load(segment),
+      countRead: (count) => (this.#readBytes += count),
+      lookAgain: () => follower.refresh(),
+      deleteBefore: undefined,
+    }
+  }
+
+  topic<K, V, N extends string, KIn, VIn>(
+    definition: TopicDefinition<K, V, N, KIn, VIn>,
+    options?: Signal,
+  ): Promise<KeyedTopic<K, V, N>>
+  topic(name: string, options?: Signal): Promise<KeyedTopic<Bytes | null, Bytes>>
+  async topic<K, V, N extends string, KIn, VIn>(
+    wanted: TopicDefinition<K, V, N, KIn, VIn> | string,
+    options?: Signal,
+  ): Promise<KeyedTopic<K, V, N> | KeyedTopic<Bytes | null, Bytes>> {
+    this.#check(options)
+    if (typeof wanted === 'string') {
+      return new TopicReads(wanted, await this.#find(wanted), this.#partitions, { key: RAW_KEY, value: RAW_VALUE })
+    }
+    const { name, key, value } = wanted
+    const found = await this.#find(name)
+    const differences = codecDifferences(found.topic, { key: key?.name ?? null, value: value.name })
+    if (differences.length > 0) throw conflict(name, differences)
+    return new TopicReads(name, found, this.#partitions, { key, value })
+  }
+
+  async topics(options?: Signal & { readonly internal?: boolean | undefined }): Promise<string[]> {
+    const { internal } = optionsObject(options, ['internal', 'signal'], '')
+    this.#checkOpen(options?.signal)
+    const all = flag(internal ?? false, 'internal')
+    const names = [...this.#follower.topics.keys()].filter((name) => all || !isInternalName(name))
+    return Promise.resolve(names.sort())
+  }
+
+  async refresh(options?: Signal): Promise<void> {
+    this.#check(options)
+    await this.#follower.refresh()
+  }
+
+  verify(options?: Signal & { readonly deep?: boolean | undefined }): AsyncIterableIterator<Finding, undefined, void> {
+    const { deep, signal } = optionsObject(options, ['deep', 'signal'], '')
+    this.#checkOpen(signal)
+    const { fileSystem, logs } = this.#follower
+    const subject = { fileSystem, clock: this.#options.clock, paths: this.#paths, logs }
+    return verifyStore(subject, flag(deep ?? false, 'deep'), signal)
+  }
+
+  stats(): StoreStats {
+    const segments = this.#follower.logs.flatMap((log) => log.view.segments)
+    const since = segments.map((segment) => segment.readSinceMs ?? Infinity)
+    const oldest = since.reduce((least, ms) => Math.min(least, ms), Infinity)
+    return {
+      appended: { records: 0, bytes: 0, groups: 0 },
+      read: { records: 0, bytes: this.#readBytes },
+      queuedBytes: 0,
+      memory: { cache: this.#follower.cacheBytes, buffers: arenaBytesLent() },
+      local: { segments: segments.length, bytes: segments.reduce((sum, segment) => sum + segment.sizeBytes, 0) },
+      oldestViewMs: oldest === Infinity ? 0 : this.#options.clock.monotonicMs() - oldest,
+      openFiles: this.#follower.openFiles,
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#follower.close(this.#closed())
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** A topic that was made a moment ago is found too. */
+  async #find(name: string): Promise<FollowedTopic> {
+    checkTopicName(name)
+    const { topics } = this.#follower
+    if (!topics.has(name)) await this.#follower.refresh()
+    const found = topics.get(name)
+    if (found === undefined) throw missing(name)
+    return found
+  }
+
+  #check(options: Signal | undefined): void {
+    this.#checkOpen(optionsObject(options, ['signal'], '').signal)
+  }
+
+  #checkOpen(signal: AbortSignal | undefined): void {
+    if (this.#closing !== undefined) throw this.#closed()
+    signalOf(signal)?.throwIfAborted()
+  }
+
+  #closed(): VarveError<'CLOSED'> {
+    return new VarveError('CLOSED', `The store ${this.#paths.root} is closed.`, { what: 'store' })
+  }
 }

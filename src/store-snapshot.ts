@@ -32,29 +32,35 @@ export interface StoreSnapshot {
   readonly logs: readonly PartitionLog[]
   /** Epoch of the writer that closed in order; -1: none did. */
   readonly closedEpoch: number
+  /** Of the directory when it was taken: `directoryState`. */
+  readonly state: string
 }
 
 /** What the directory holds now; undefined when a writer changed it meanwhile. */
 export async function openSnapshot(options: ResolvedOpenOptions, paths: StorePaths): Promise<StoreSnapshot | undefined> {
   const { fileSystem } = options
-  const before = stateOf(fileSystem, paths)
+  const before = directoryState(fileSystem, paths)
   const overlay = overlayFileSystem(fileSystem)
   const pool = new FilePool(overlay, 'write', MAX_READ_FILES)
   const door = { fileSystem: overlay, pool, indexes: new IndexCache(overlay, options.memoryBytes / 4) }
   let snapshot: StoreSnapshot | undefined
   try {
-    snapshot = await open(options, paths, door)
+    snapshot = { ...(await open(options, paths, door)), state: before }
   } catch (error) {
-    if (stateOf(fileSystem, paths) === before) throw error
+    if (directoryState(fileSystem, paths) === before) throw error
   } finally {
     if (snapshot === undefined) pool.closeAll()
   }
-  if (stateOf(fileSystem, paths) === before) return snapshot
+  if (directoryState(fileSystem, paths) === before) return snapshot
   pool.closeAll()
   return undefined
 }
 
-async function open(options: ResolvedOpenOptions, paths: StorePaths, door: FollowDoor): Promise<StoreSnapshot> {
+async function open(
+  options: ResolvedOpenOptions,
+  paths: StorePaths,
+  door: FollowDoor,
+): Promise<Omit<StoreSnapshot, 'state'>> {
   const { fileSystem, pool } = door
   checkStore(fileSystem, paths)
   const identity = readIdentity(fileSystem, paths)!
@@ -78,10 +84,12 @@ async function open(options: ResolvedOpenOptions, paths: StorePaths, door: Follo
 }
 
 /** Differs after every open for writing, and after every close. */
-function stateOf(fileSystem: FileSystem, paths: StorePaths): string {
-  const files = [paths.identity, paths.closeRecord, paths.catalog].map((path) => {
-    const stat = fileSystem.statSync(path)
-    return stat === undefined ? '-' : `${stat.identity}/${stat.size}/${stat.modifiedMs}`
-  })
-  return files.join(' ')
+export function directoryState(fileSystem: FileSystem, paths: StorePaths): string {
+  return [paths.identity, paths.closeRecord, paths.catalog].map((path) => fileState(fileSystem, path)).join(' ')
+}
+
+/** Differs after every replacement of a file. */
+export function fileState(fileSystem: FileSystem, path: string): string {
+  const stat = fileSystem.statSync(path)
+  return stat === undefined ? '-' : `${stat.identity}/${stat.size}/${stat.modifiedMs}`
 }

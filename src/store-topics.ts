@@ -17,6 +17,7 @@ import type { Catalog, CatalogTopic, StoredConfig } from './metadata/catalog.ts'
 import { isCompacted, mergeTopicConfig, resolveTopicConfig, topicConfigDifferences } from './metadata/topic-config.ts'
 import type { NamedTopicConfig, ResolvedTopicConfig } from './metadata/topic-config.ts'
 import type { ResolvedTopicOptions } from './metadata/topic-options.ts'
+import { truncateLog } from './log/truncate.ts'
 import { emptyFacts, Segment } from './segment/segment.ts'
 import { configOf, makeLogDirectories, removeTopicFiles, topicLogs } from './store-catalog.ts'
 import type { Engine } from './store-engine.ts'
@@ -94,6 +95,21 @@ export class StoreTopics {
     return this.#change(name, () => this.#addPartitions(name, count))
   }
 
+  /**
+   * Cuts a partition back to `offset`, durably; answers its new end. Nobody may append to it meanwhile.
+   *
+   * @internal For restores and tests.
+   */
+  truncate(name: string, partition: number, offset: number): Promise<number> {
+    return this.#changes.run(() => {
+      const log = this.#live.get(name)?.logs[partition]
+      if (log === undefined) throw missing(name)
+      const [newId] = newLogIds(this.#catalog, 1)
+      const renumber = (of: PartitionLog, id: number): Promise<void> => this.#renumber(of, id)
+      return log.structure.run(() => truncateLog(this.#engine.truncateHost(renumber), log, offset, newId!))
+    })
+  }
+
   /** Waits until no change is under way. */
   idle(): Promise<void> {
     return this.#changes.idle()
@@ -123,15 +139,7 @@ export class StoreTopics {
   async #compare(topic: CatalogTopic, wanted: WantedTopic): Promise<TopicState> {
     const { name, options, codecs } = wanted
     const live = this.#live.get(name)!
-    const differences: { name: string; stored: unknown; wanted: unknown }[] = []
-    if (codecs !== undefined) {
-      const stored = [topic.keyCodec, topic.valueCodec]
-      // A topic that was made without codecs takes those that come first.
-      if (topic.valueCodec !== null && stored[0] !== codecs.key)
-        differences.push({ name: 'key codec', stored: stored[0], wanted: codecs.key })
-      if (topic.valueCodec !== null && stored[1] !== codecs.value)
-        differences.push({ name: 'value codec', stored: stored[1], wanted: codecs.value })
-    }
+    const differences = codecs === undefined ? [] : codecDifferences(topic, codecs)
     if (wanted.partitions !== undefined && wanted.partitions !== topic.logIds.length) {
       differences.push({ name: 'partitions', stored: topic.logIds.length, wanted: wanted.partitions })
     }
@@ -192,6 +200,20 @@ export class StoreTopics {
       logEnd: 0,
       durable: { logId: identity.id, segmentBase: 0, position: 0, nextOffset: 0 },
     })
+  }
+
+  /** The old id stays in the catalog as one that is deleted: the journal may still name it. */
+  async #renumber(log: PartitionLog, id: number): Promise<void> {
+    const topic = findTopic(this.#catalog, log.topic)!
+    const logIds = topic.logIds.with(log.partition, id)
+    const old = {
+      ...topic,
+      topicId: newTopicId(this.#engine.options.random),
+      state: 'deleted' as const,
+      logIds: [log.id],
+    }
+    await this.#write(withTopic(withTopic(this.#catalog, { ...topic, logIds }), old))
+    this.#engine.renumber(log, id)
   }
 
   async #delete(name: string): Promise<void> {
@@ -255,10 +277,23 @@ export function missing(name: string): VarveError<'TOPIC_MISSING'> {
   })
 }
 
-export function conflict(
-  name: string,
-  differences: readonly { readonly name: string; readonly stored: unknown; readonly wanted: unknown }[],
-): VarveError<'CONFIG_CONFLICT'> {
+interface Difference {
+  readonly name: string
+  readonly stored: unknown
+  readonly wanted: unknown
+}
+
+/** Codecs that are wanted and others than the topic's; one that was made without takes any. */
+export function codecDifferences(topic: CatalogTopic, wanted: NonNullable<WantedTopic['codecs']>): Difference[] {
+  if (topic.valueCodec === null) return []
+  const both = [
+    { name: 'key codec', stored: topic.keyCodec, wanted: wanted.key },
+    { name: 'value codec', stored: topic.valueCodec, wanted: wanted.value },
+  ]
+  return both.filter((codec) => codec.stored !== codec.wanted)
+}
+
+export function conflict(name: string, differences: readonly Difference[]): VarveError<'CONFIG_CONFLICT'> {
   const list = differences
     .map((d) => `${d.name} is ${JSON.stringify(d.stored)}, wanted ${JSON.stringify(d.wanted)}`)
     .join('; ')

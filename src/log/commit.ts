@@ -359,7 +359,7 @@ export class Committer {
     log.busy = true
     const full = diskFull(log, error)
     this.#refuse(log, full)
-    const cut = cutBack(log)
+    const cut = cutBack(log, this.applier.lastUnapplied(log))
     for (const waiter of forming.waiters) if (waiter.end > log.logEnd) waiter.failed(full)
     forming.keepWaiters((waiter) => waiter.end <= log.logEnd)
     cut.then(

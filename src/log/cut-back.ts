@@ -9,12 +9,11 @@ import { syncSegments } from './flush.ts'
 import type { Run } from './run.ts'
 import { Tail } from './tail.ts'
 
-/** Cuts the active segment to its last noted batch; resolves when that is durable. */
-export async function cutBack(log: PartitionLog): Promise<void> {
+/** Cuts the active segment to its last noted batch; resolves when that is durable. `last` as for `takeBackEnd`. */
+export async function cutBack(log: PartitionLog, last: Run | undefined): Promise<void> {
   const { active } = log
   active.data.open().truncateSync(active.sizeBytes)
-  log.logEnd = active.nextOffset
-  log.tail = tailOf(log)
+  takeBackEnd(log, last)
   await syncSegments(log)
 }
 

@@ -8,6 +8,7 @@
  * Shared   one `follow` at a time; readers go on beside it.
  */
 import { readInt64 } from '../base/bytes.ts'
+import type { VarveError } from '../base/errors.ts'
 import type { FilePool } from '../base/file-pool.ts'
 import type { FileSystem } from '../base/file-system.ts'
 import type { LogMarks } from '../metadata/marks-file.ts'
@@ -68,6 +69,12 @@ export class FollowedLog extends PartitionLog {
     this.#show(door, log.view.segments, log.logStart, log.localStart, log.highWatermark)
     this.writer = undefined
     this.#shown = undefined
+  }
+
+  /** It is gone: its readers end with this error. */
+  leave(error: VarveError): void {
+    this.end(error)
+    this.#retire(this.view.segments)
   }
 
   /** True when these marks say nothing new. */
@@ -166,13 +173,9 @@ export class FollowedLog extends PartitionLog {
 
   /** The one place where what is shown changes. */
   #show(door: FollowDoor, segments: readonly Segment[], logStart: number, localStart: number, end: number): void {
-    const before = this.door
-    const gone = this.view.segments.filter((segment) => !segments.includes(segment))
-    for (const segment of gone) {
-      segment.phase = 'retired'
-      before.indexes.drop(segment)
-      segment.whenUnread(() => segment.data.closeSync())
-    }
+    const kept = new Set(segments)
+    const gone = this.view.segments.filter((segment) => !kept.has(segment))
+    this.#retire(gone)
     this.door = door
     if (gone.length > 0 || segments.length !== this.view.segments.length) this.publish(segments)
     const isWoken = logStart !== this.logStart || end !== this.highWatermark
@@ -181,6 +184,15 @@ export class FollowedLog extends PartitionLog {
     this.highWatermark = end
     this.logEnd = end
     if (isWoken) this.wakeReaders()
+  }
+
+  #retire(segments: readonly Segment[]): void {
+    for (const segment of segments) {
+      if (segment.phase === 'retired') continue
+      segment.phase = 'retired'
+      this.door.indexes.drop(segment)
+      segment.whenUnread(() => segment.data.closeSync())
+    }
   }
 }
 

@@ -36,7 +36,8 @@ export interface LogStart {
 }
 
 export class PartitionLog {
-  readonly id: number
+  /** Changes when the log is truncated: what the journal holds under the old one is over. */
+  id: number
   readonly topic: string
   readonly partition: number
   readonly directory: string

@@ -29,6 +29,8 @@ import type { PartitionLog } from './log.ts'
 
 const HEADROOM = 64 * 1024
 const SMALLEST_BLOCK = 64 * 1024
+const MOST_LOOKS = 20
+const LOOK_MS = 5
 
 /** Bytes of a segment in memory: the file's `position` and what follows lie at `start` and behind. */
 interface Block {
@@ -68,7 +70,12 @@ export function loadIndexes(host: ScanHost, log: PartitionLog, segment: Segment)
 
 /** Resolves when a segment without a file has left the log, else it is damage. */
 async function leftLog(host: ScanHost, log: PartitionLog, segment: Segment, offset: number): Promise<void> {
-  await host.lookAgain?.()
+  for (let looks = 0; host.lookAgain !== undefined && looks < MOST_LOOKS; looks++) {
+    await host.lookAgain()
+    if (segment.phase === 'retired') return
+    // Names change a moment before the marks do.
+    await new Promise<void>((resolve) => host.clock.timer(LOOK_MS, resolve, true))
+  }
   if (segment.phase !== 'retired') throw damagedSegment(log, segment, 0, 'the file is missing', offset)
 }
 

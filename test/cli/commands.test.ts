@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { temporaryDirectory } from '../support/cli-directories.ts'
-import { COMMAND, jsonOf, outcomeOf, runCommand, startCommand } from '../support/run-command.ts'
+import { COMMAND, firstOutput, jsonOf, outcomeOf, runCommand, startCommand } from '../support/run-command.ts'
 
 const STACK = /\n\s+at .*\(?.*:\d+:\d+\)?/
 
@@ -110,7 +110,8 @@ test('mistakes are one message, an exit code and no stack trace', async () => {
 test('every subcommand explains itself with an example', async () => {
   const help = await runCommand(['--help'])
   expect(help).toMatchObject({ code: 0, stderr: '' })
-  const commands = [...help.stdout.matchAll(/^ {2}([a-z-]+) (?:\[|<| )/gm)].map((match) => match[1] ?? '')
+  const list = help.stdout.slice(help.stdout.indexOf('Commands:'))
+  const commands = [...list.matchAll(/^ {2}([a-z-]+) (?:\[|<| )/gm)].map((match) => match[1] ?? '')
   expect(commands.length).toBeGreaterThanOrEqual(15)
   for (const command of commands.filter((name) => name !== 'help')) {
     const run = await runCommand([command, '--help'])
@@ -139,7 +140,7 @@ test('Ctrl-C ends a follower and a writer in order', async () => {
   const writer = startCommand(at('append', 'lines'))
   writer.stdin?.write('one\ntwo\n')
   const follower = startCommand(at('read', 'lines', '--follow', '--format', 'value'))
-  await new Promise((resolve) => follower.stdout?.once('data', resolve))
+  await firstOutput(follower)
   follower.kill('SIGINT')
   writer.kill('SIGINT')
   const [followed, wrote] = await Promise.all([outcomeOf(follower), outcomeOf(writer)])
@@ -156,7 +157,7 @@ test('a second writer is told who holds the store', async () => {
   const writer = startCommand(at('append', 'lines'))
   writer.stdin?.write('one\n')
   const follower = startCommand(at('read', 'lines', '--follow'))
-  await new Promise((resolve) => follower.stdout?.once('data', resolve))
+  await firstOutput(follower)
   const second = await runCommand(at('append', 'lines'), { input: 'two\n' })
   expect(second.code).toBe(1)
   expect(second.stderr).toContain(String(writer.pid))

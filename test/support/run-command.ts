@@ -53,3 +53,11 @@ export async function jsonOf(args: readonly string[], options: RunOptions = {}):
   const lines = stdout.split('\n').filter((line) => line !== '')
   return lines.map((line) => JSON.parse(line) as Record<string, unknown>)
 }
+
+/** Resolves with the first that a process prints; rejects when it ends without. */
+export function firstOutput(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    child.stdout?.once('data', (piece: Buffer) => resolve(piece.toString('utf8')))
+    child.once('close', (code) => reject(new Error(`it ended with ${code} and printed nothing`)))
+  })
+}

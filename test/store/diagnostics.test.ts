@@ -1,0 +1,78 @@
+import { channel, tracingChannel } from 'node:diagnostics_channel'
+import { afterEach, describe, expect, it } from 'vitest'
+import { defineTopic, utf8 } from '../../src/varve.ts'
+import { all, rejected, Simulated } from './rig.ts'
+
+const Lines = defineTopic('lines', { value: utf8() })
+const undo: (() => void)[] = []
+
+afterEach(() => {
+  for (const run of undo.splice(0)) run()
+})
+
+/** What a tracing channel tells, as [event, message] in order. */
+function traced(name: string): [string, Record<string, unknown>][] {
+  const heard: [string, Record<string, unknown>][] = []
+  const events = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'] as const
+  const handlers = Object.fromEntries(
+    events.map((event) => [event, (message: object) => heard.push([event, { ...message }])]),
+  ) as Parameters<ReturnType<typeof tracingChannel>['subscribe']>[0]
+  const tracing = tracingChannel(name)
+  tracing.subscribe(handlers)
+  undo.push(() => tracing.unsubscribe(handlers))
+  return heard
+}
+
+describe('diagnostics channels', () => {
+  it('tell of opens, appends and reads, with counts and no content', async () => {
+    const recoveries = traced('varve:recovery')
+    const appends = traced('varve:append')
+    const reads = traced('varve:read')
+    const place = new Simulated()
+    await using store = await place.open()
+    const topic = await store.topic(Lines, { create: 'must' })
+    const receipt = await topic.append({ value: 'secret' }, { durability: 'os' })
+    const many = await topic.appendMany([{ value: 'secret' }, { value: 'secret' }])
+    expect(await all(topic.read())).toHaveLength(3)
+    await topic.partition(0).at(1)
+    expect(recoveries.map(([event]) => event)).toEqual(['start', 'end', 'asyncStart', 'asyncEnd'])
+    expect(recoveries.at(-1)![1]).toMatchObject({ directory: '/s', report: store.recovery })
+    const appended = appends.filter(([event]) => event === 'asyncEnd').map(([, message]) => message)
+    expect(appended).toMatchObject([
+      { directory: '/s', topic: 'lines', records: 1, durability: 'os', receipts: [receipt] },
+      { directory: '/s', topic: 'lines', records: 2, durability: 'disk', receipts: many },
+    ])
+    for (const message of appended) expect(message['bytes']).toBeGreaterThan(6)
+    const pulled = reads.filter(([event]) => event === 'asyncEnd').map(([, message]) => message)
+    expect(pulled.map((message) => message['what'])).toContain('batch')
+    expect(pulled.at(-1)).toMatchObject({ directory: '/s', topic: 'lines', partition: 0, what: 'at' })
+    expect(pulled.reduce((sum, message) => sum + Number(message['records'] ?? 0), 0)).toBeGreaterThanOrEqual(3)
+    expect(JSON.stringify([recoveries, appends, reads])).not.toContain('secret')
+  })
+
+  it('tell of failures', async () => {
+    const appends = traced('varve:append')
+    const place = new Simulated()
+    await using store = await place.open()
+    const topic = await store.topic(Lines, { create: 'must' })
+    place.fileSystem.failNext('sync', 'EIO')
+    const error = await rejected('LOG_FAILED', topic.append({ value: 'x' }))
+    expect(appends.find(([event]) => event === 'error')![1]['error']).toBe(error)
+    const recoveries = traced('varve:recovery')
+    await rejected('LOCKED', place.open())
+    expect(recoveries.map(([event]) => event)).toContain('error')
+  })
+
+  it('tell of a writer that was shut out', async () => {
+    const heard: unknown[] = []
+    const listen = (message: unknown): void => void heard.push(message)
+    channel('varve:fenced').subscribe(listen)
+    undo.push(() => channel('varve:fenced').unsubscribe(listen))
+    const place = new Simulated()
+    await using store = await place.open()
+    const topic = await store.topic(Lines, { create: 'must' })
+    place.fileSystem.unlinkSync('/s/varve/writer')
+    await rejected('STORE_FENCED', topic.append({ value: 'x' }))
+    expect(heard).toEqual([{ directory: '/s', what: 'store', id: '/s', epoch: 0 }])
+  })
+})
