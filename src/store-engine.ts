@@ -71,6 +71,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   readonly #writer: WriterMark
   readonly #reserve: Reserve
   #committer: Committer | undefined
+  #relieving: Promise<void> | undefined
 
   constructor(parts: EngineParts) {
     this.options = parts.options
@@ -111,6 +112,10 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.#committer?.applier.adopt(log)
   }
 
+  relieve(): void {
+    this.#relieving ??= this.#relieve().finally(() => (this.#relieving = undefined))
+  }
+
   /** The log's new id; the old one is nobody's any more. */
   renumber(log: PartitionLog, id: number): void {
     this.logs.delete(log.id)
@@ -125,6 +130,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
       epoch: this.epoch,
       clock: this.clock,
       committer: this.committer,
+      relieve: () => this.relieve(),
       rolled: (log, full) => this.rolled(log, full),
       loadIndexes: (log, segment) => this.loadIndexes(log, segment),
       forgetIndexes: (segment) => this.forgetIndexes(segment),
@@ -205,8 +211,9 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.indexes.drop(segment)
   }
 
-  countRead(bytes: number): void {
+  countRead(bytes: number, records = 0): void {
     this.counters.readBytes += bytes
+    this.counters.readRecords += records
   }
 
   checkpoint(): readonly LogCheckpoint[] {
@@ -254,9 +261,8 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     if (failure !== undefined) throw failure
     try {
       const synced: PartitionLog[] = []
-      this.committer.applier.applyAll()
       for (const log of this.logs.values()) {
-        if (!log.hasUnsynced) continue
+        if (log.pending === undefined && !log.hasUnsynced) continue
         await this.#syncLog(log)
         synced.push(log)
       }
@@ -267,6 +273,23 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
         )
     } catch (error) {
       throw this.committer.fail(error)
+    }
+  }
+
+  /** Syncs logs until files can be closed again. */
+  async #relieve(): Promise<void> {
+    const unsynced = [...this.logs.values()].filter((log) => !log.active.isSynced || log.active.data.pinned)
+    try {
+      await Promise.all(Array.from({ length: PARALLEL_SYNCS }, () => this.#syncAll(unsynced)))
+    } catch (error) {
+      this.committer.fail(error)
+    }
+  }
+
+  async #syncAll(logs: PartitionLog[]): Promise<void> {
+    for (let log = logs.pop(); log !== undefined && this.pool.isCrowded; log = logs.pop()) {
+      await this.#syncLog(log)
+      for (const segment of log.view.segments) if (!segment.data.pinned) segment.data.closeSync()
     }
   }
 

@@ -96,7 +96,9 @@ export class Follower {
 
   /** Where the files are as they are shown. */
   get fileSystem(): FileSystem {
-    return this.#writer === undefined ? (this.#snapshot?.door.fileSystem ?? this.#live.fileSystem) : this.#live.fileSystem
+    return this.#writer === undefined
+      ? (this.#snapshot?.door.fileSystem ?? this.#live.fileSystem)
+      : this.#live.fileSystem
   }
 
   get cacheBytes(): number {

@@ -8,7 +8,8 @@
 import { VarveError } from './base/errors.ts'
 import type { FileStat, FileSystem } from './base/file-system.ts'
 import type { Random } from './base/random.ts'
-import { readStateFile, writeStateFile } from './metadata/state-file.ts'
+import { replaceFileUnsynced } from './metadata/replace-file.ts'
+import { encodeStateFile, readStateFile, writeStateFile } from './metadata/state-file.ts'
 import { StateReader } from './metadata/state-reader.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 
@@ -81,9 +82,11 @@ export class WriterMark {
     this.#stat = stat
   }
 
-  static async take(fileSystem: FileSystem, paths: StorePaths, random: Random, epoch: number): Promise<WriterMark> {
+  static take(fileSystem: FileSystem, paths: StorePaths, random: Random, epoch: number): WriterMark {
     const nonce = random.bytes(16)
-    await writeStateFile(fileSystem, paths.writer, 'writer', WRITER_VERSION, [fileSystem.processId, nonce])
+    const body = encodeStateFile('writer', WRITER_VERSION, [fileSystem.processId, nonce])
+    // Only running processes look at it, so it need not outlive the machine.
+    replaceFileUnsynced(fileSystem, paths.writer, body)
     const stat = fileSystem.statSync(paths.writer)
     if (stat === undefined) throw fenced(epoch)
     return new WriterMark(fileSystem, paths, epoch, nonce, stat)

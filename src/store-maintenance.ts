@@ -56,7 +56,7 @@ export class Maintenance {
         if (segment.phase === 'sealing' && log.structure.length === 0) engine.seal(log, segment)
       if (isRetentionDue) await log.structure.run(() => retain(engine, log))
     }
-    if (isRetentionDue) engine.refillReserve()
+    engine.refillReserve()
   }
 
   #scheduleSync(): void {

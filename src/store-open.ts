@@ -43,7 +43,6 @@ import { Reserve } from './store-reserve.ts'
 import { StoreTime } from './store-time.ts'
 
 const MAX_OPEN_FILES = 960
-const RESERVE_GROUPS = 2
 const LOCK_RETRY_MS = 20
 
 export interface OpenedStore {
@@ -110,7 +109,7 @@ class Opening {
     const time = new StoreTime(clock, Math.max(found.largestMs, closed?.closedAt ?? 0))
     const identity = { ...found, epoch: Math.max(found.epoch, image?.epoch ?? -1) + 1, largestMs: time.stamp() }
     await writeIdentity(this.#fileSystem, this.#paths, identity)
-    const writer = await WriterMark.take(this.#fileSystem, this.#paths, random, identity.epoch)
+    const writer = WriterMark.take(this.#fileSystem, this.#paths, random, identity.epoch)
     const catalog = await finishDeletions(this.#fileSystem, this.#paths, before)
     const quarantine = new Quarantine(this.#fileSystem, this.#paths.quarantine, `epoch-${identity.epoch}`)
     const host = this.#openHost(quarantine, image?.epoch ?? identity.epoch - 1)
@@ -177,7 +176,7 @@ class Opening {
   #engine(epoch: number, time: StoreTime, marks: StoreMarks, writer: WriterMark): Engine {
     const options = this.#options
     const paths = this.#paths
-    const reserve = new Reserve(this.#fileSystem, paths.reserve, options.tuning.groupBytes * RESERVE_GROUPS)
+    const reserve = new Reserve(this.#fileSystem, paths.reserve, options.tuning.journal.fileBytes)
     const indexes = new IndexCache(this.#fileSystem, options.memoryBytes / 4)
     return new Engine({ options, paths, pool: this.#pool, indexes, time, marks, writer, reserve, epoch })
   }

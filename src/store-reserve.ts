@@ -1,7 +1,7 @@
 /**
  * A small file that is given up when the disk is full, so that what is durable in the journal can reach the segments.
  *
- * Owns     `varve/reserve`: at least two groups of the journal, filled with zeros.
+ * Owns     `varve/reserve`: as large as a journal file, so more than two groups; filled with zeros.
  * Holds    J10. It is written again when there is plenty of room; without it the store works all the same.
  */
 import type { FileSystem } from './base/file-system.ts'

@@ -37,7 +37,10 @@ export interface StoreSnapshot {
 }
 
 /** What the directory holds now; undefined when a writer changed it meanwhile. */
-export async function openSnapshot(options: ResolvedOpenOptions, paths: StorePaths): Promise<StoreSnapshot | undefined> {
+export async function openSnapshot(
+  options: ResolvedOpenOptions,
+  paths: StorePaths,
+): Promise<StoreSnapshot | undefined> {
   const { fileSystem } = options
   const before = directoryState(fileSystem, paths)
   const overlay = overlayFileSystem(fileSystem)

@@ -46,7 +46,7 @@ export class WritableStore implements Store {
       directory,
       clock: engine.clock,
       loadIndexes: (log, segment) => engine.loadIndexes(log, segment),
-      countRead: (count) => engine.countRead(count),
+      countRead: (bytes, records) => engine.countRead(bytes, records),
       deleteBefore: (log, offset) =>
         offset <= log.logStart ? Promise.resolve() : log.structure.run(() => raiseStart(engine, log, offset)),
     }

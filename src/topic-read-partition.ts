@@ -91,7 +91,10 @@ export class PartitionRead<K, V, N extends string> {
       const batchEnd = Math.min(batch.lastOffset + 1, this.until)
       if (!batch.isControl && batch.count > 0) {
         const stored = this.#records(scan)
-        if (stored.length > 0) return stored
+        if (stored.length > 0) {
+          this.#host.countRead(0, stored.length)
+          return stored
+        }
       }
       this.offset = Math.max(this.offset, batchEnd)
     }

@@ -20,13 +20,17 @@ export function publish<C extends keyof EventChannels>(name: C, message: EventCh
   if (events[name].hasSubscribers) events[name].publish(message)
 }
 
-/** Runs `work` within a tracing channel when somebody listens. */
-export function traced<T, M extends object>(
+/** Runs `work` within a tracing channel when somebody listens. Its result is not told: it may hold keys and values. */
+export async function traced<T, M extends object>(
   channelOf: TracingChannel<unknown, M>,
   context: () => M,
   work: (message: M | undefined) => Promise<T>,
 ): Promise<T> {
   if (!channelOf.hasSubscribers) return work(undefined)
   const message = context()
-  return channelOf.tracePromise(() => work(message), message)
+  let result: { readonly of: T } | undefined
+  await channelOf.tracePromise(async () => {
+    result = { of: await work(message) }
+  }, message)
+  return result!.of
 }

@@ -9,6 +9,8 @@
 import type { File, FileSystem, OpenMode } from './file-system.ts'
 import { invariant } from './invariant.ts'
 
+const MOST_LOOKED_AT = 64
+
 export class FilePool {
   readonly #fileSystem: FileSystem
   readonly #mode: OpenMode
@@ -26,6 +28,11 @@ export class FilePool {
   /** Files that are open now. */
   get openFiles(): number {
     return this.#open.size
+  }
+
+  /** Nearly as many files are open as may be: those with unsynced bytes should be synced before more are written to. */
+  get isCrowded(): boolean {
+    return this.#open.size > this.#limit - this.#limit / 8
   }
 
   /** A file by its path; nothing is opened yet. */
@@ -60,8 +67,9 @@ export class FilePool {
     file.closeSync()
   }
 
+  /** Closes all files, each once no call on it is under way. */
   closeAll(): void {
-    for (const pooled of [...this.#open.keys()]) this.close(pooled)
+    for (const pooled of [...this.#open.keys()]) pooled.closeSync()
   }
 
   #add(pooled: PooledFile, mode: OpenMode): File {
@@ -74,10 +82,11 @@ export class FilePool {
 
   #makeRoom(): void {
     if (this.#open.size < this.#limit) return
+    let looked = 0
     for (const pooled of this.#open.keys()) {
-      if (pooled.pinned) continue
-      this.close(pooled)
-      if (this.#open.size < this.#limit) return
+      if (!pooled.pinned) this.close(pooled)
+      // With very many pinned files a full search for each new one would cost more than one file too many.
+      if (this.#open.size < this.#limit || ++looked === MOST_LOOKED_AT) return
     }
   }
 }

@@ -148,7 +148,7 @@ export class Applier {
     if (parts.length === 0) return
     const written: PartitionLog[] = []
     for (const { log, runs } of parts) {
-      log.raiseHighWatermark(log.pending === undefined ? log.active.nextOffset : runs.at(-1)!.nextOffset)
+      log.raiseHighWatermark(log.pending === undefined ? log.active.nextOffset : (runs.at(-1)?.nextOffset ?? 0))
       if (log.pending === undefined) written.push(log)
     }
     this.#mark(written)

@@ -206,7 +206,7 @@ export class Committer {
       } catch (error) {
         this.fail(error)
       }
-      for (const log of this.#waiting) if (isFree(log) && log.forming?.disk === false) this.#writeOs(log)
+      for (const log of this.#waiting) if (isFree(log) && log.forming?.disk === false) this.#writeUnsynced(log)
       this.#startDirects()
       this.#startEntries(false)
     }
@@ -221,7 +221,13 @@ export class Committer {
     return { log, forming, runs: placeRuns(log, forming, this.#host.clock.now()), appliedTo: 0 }
   }
 
-  #writeOs(log: PartitionLog): void {
+  /** Straight to the segment, unless too many files have unsynced bytes: then it is made durable, which is no less. */
+  #writeUnsynced(log: PartitionLog): void {
+    if (this.#host.pool.isCrowded) {
+      this.#host.relieve()
+      log.forming!.disk = true
+      return
+    }
     const part = this.#take(log)
     try {
       const now = this.#host.clock.now()
@@ -362,10 +368,11 @@ export class Committer {
     const cut = cutBack(log, this.applier.lastUnapplied(log))
     for (const waiter of forming.waiters) if (waiter.end > log.logEnd) waiter.failed(full)
     forming.keepWaiters((waiter) => waiter.end <= log.logEnd)
+    const kept = { ...part, runs: part.runs.filter((run) => run.nextOffset <= log.logEnd) }
     cut.then(
       () => {
         log.busy = false
-        this.applier.acknowledge([part], ack)
+        this.applier.acknowledge([kept], ack)
         this.#settled()
       },
       (cause: unknown) => this.#refuseParts([part], cause),

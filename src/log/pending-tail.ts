@@ -114,12 +114,19 @@ export class PendingTails {
     this.drop(log)
   }
 
-  /** Writes what is pending of all logs. */
+  /** Writes what is pending of all logs, or of as many as files may be open; the rest follows. */
   applyAll(): void {
-    if (this.#logs.size === 0) return
-    const logs = [...this.#logs]
-    for (const log of logs) this.apply(log)
-    this.#applied(logs)
+    const logs: PartitionLog[] = []
+    for (const log of this.#logs) {
+      if (this.#target.pool.isCrowded) {
+        this.#target.relieve()
+        this.#schedule()
+        break
+      }
+      this.apply(log)
+      logs.push(log)
+    }
+    if (logs.length > 0) this.#applied(logs)
   }
 
   /** Forgets what is pending of a log that is gone, or written. */

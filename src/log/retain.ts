@@ -32,10 +32,13 @@ export async function retain(host: RetainHost, log: PartitionLog): Promise<void>
 
 /** Raises the log start, durably, and removes the segments below. */
 export async function raiseStart(host: RetainHost, log: PartitionLog, logStart: number): Promise<void> {
-  if (logStart > log.logStart) log.logStart = logStart
-  const gone = segmentsBelow(log, log.logStart)
-  log.localStart = gone.length === 0 ? log.localStart : gone.at(-1)!.nextOffset
-  await host.committer.appendNames([], [log.floor])
+  const start = Math.max(log.logStart, logStart)
+  const gone = segmentsBelow(log, start)
+  const localStart = gone.at(-1)?.nextOffset ?? log.localStart
+  await host.committer.appendNames([], [{ logId: log.id, applyFrom: localStart, localStart, logStart: start }])
+  // Order matters: what a failed write would bring back at the next open stays readable until then.
+  log.logStart = start
+  log.localStart = localStart
   if (gone.length > 0) retireSegments(host.clock, log, gone, (segment) => host.forgetIndexes(segment))
   host.markLogs([log])
   log.wakeReaders()

@@ -73,6 +73,8 @@ function newRun(log: PartitionLog, buffer: FormBuffer, index: number, position: 
 /** Where a run goes: the active segment, or a new one that it creates. */
 export interface RunTarget {
   readonly pool: FilePool
+  /** Too many files have unsynced bytes: syncs and closes some. */
+  relieve(): void
   readonly epoch: number
   /** The former active segment is full. */
   rolled(log: PartitionLog, full: Segment): void

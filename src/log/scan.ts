@@ -48,8 +48,8 @@ export interface ScanHost {
   readonly clock: Clock
   /** Loads the indexes of a sealed segment. */
   loadIndexes(log: PartitionLog, segment: Segment): void
-  /** Counts bytes that were read. */
-  countRead(bytes: number): void
+  /** Counts bytes that were read, or records. */
+  countRead(bytes: number, records?: number): void
   /**
    * A file is not where it was: looks whether its segment has left the log. Only where another process may remove
    * files; elsewhere a missing file is damage.

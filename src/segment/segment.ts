@@ -121,7 +121,6 @@ export class Segment {
   static create(pool: FilePool, directory: string, facts: SegmentFacts, indexIntervalBytes: number): Segment {
     const segment = Segment.at(pool, directory, facts, 'active', indexIntervalBytes)
     segment.data.create()
-    segment.#pinUnsynced()
     segment.namesSynced = false
     segment.clearIndexes()
     return segment

@@ -21,7 +21,8 @@ async function holder(directory: string) {
   const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', source], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  await once(child.stdout, 'data')
+  await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])
+  expect(child.exitCode).toBeNull()
   return child
 }
 

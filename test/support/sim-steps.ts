@@ -18,6 +18,12 @@ export function isStale(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === 'ESTALE'
 }
 
+/** What an error says, and what was behind it. */
+export function causes(error: unknown): string {
+  const { message, cause, stack } = error as Error
+  return cause === undefined ? `${message} ${stack}` : `${message} < ${causes(cause)}`
+}
+
 export interface StepHost {
   readonly config: SimConfig
   readonly model: Model
@@ -160,13 +166,13 @@ export class Steps {
   }
 
   #refused(sent: Sent, error: unknown, several: boolean): void {
-    this.#host.note(`  id ${sent.id} failed: ${(error as Error).message}`)
+    this.#host.note(`  id ${sent.id} failed: ${causes(error)}`)
     if (!VarveError.is(error) || !EXPECTED.has(error.code)) {
       this.#host.violated(`id ${sent.id} failed with ${String(error)}\n${(error as Error).stack}`)
     }
     const { code, outcome } = error as VarveError
     if (code === 'LOG_FAILED') this.hasFailed = true
-    if (code === 'LOG_FAILED' && !this.#host.isTroubled) this.#host.violated(`LOG_FAILED without a cause: ${String((error as Error).cause)}`)
+    if (code === 'LOG_FAILED' && !this.#host.isTroubled) this.#host.violated(`LOG_FAILED without a cause: ${causes(error)}`)
     this.#host.reached(`append: ${code} ${outcome}`)
     if (code === 'TOPIC_MISSING' || code === 'CLOSED') sent.status = 'perhaps'
     else if (several && code !== 'QUEUE_FULL') sent.status = 'either'
