@@ -21,13 +21,19 @@ export function publish<C extends keyof EventChannels>(name: C, message: EventCh
 }
 
 /** Runs `work` within a tracing channel when somebody listens. Its result is not told: it may hold keys and values. */
-export async function traced<T, M extends object>(
+export function traced<T, M extends object>(
   channelOf: TracingChannel<unknown, M>,
   context: () => M,
   work: (message: M | undefined) => Promise<T>,
 ): Promise<T> {
-  if (!channelOf.hasSubscribers) return work(undefined)
-  const message = context()
+  return channelOf.hasSubscribers ? told(channelOf, context(), work) : work(undefined)
+}
+
+async function told<T, M extends object>(
+  channelOf: TracingChannel<unknown, M>,
+  message: M,
+  work: (message: M) => Promise<T>,
+): Promise<T> {
   let result: { readonly of: T } | undefined
   await channelOf.tracePromise(async () => {
     result = { of: await work(message) }

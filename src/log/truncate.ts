@@ -58,6 +58,8 @@ export async function truncateLog(
   const end: DurableEnd = { logId: newId, segmentBase: segment.baseOffset, position, nextOffset }
   const floor: Floor = { ...log.floor, logId: newId }
   await host.committer.appendNames([end], [floor])
+  // Order matters: a checkpoint from here on must not name more under the new id.
+  log.durable = end
   await host.renumber(log, newId)
   await cutAt(host, log, cut, end)
   return nextOffset
@@ -86,7 +88,6 @@ async function cutAt(host: TruncateHost, log: PartitionLog, cut: Cut, end: Durab
   log.publish([...segments.slice(0, place), active, ...gone])
   log.logEnd = cut.nextOffset
   log.highWatermark = Math.min(log.highWatermark, cut.nextOffset)
-  log.durable = end
   retireSegments(host.clock, log, gone, (segment) => host.forgetIndexes(segment))
   await log.fileSystem.syncDirectory(log.directory)
   log.tail = tailOf(log)

@@ -81,6 +81,10 @@ class World implements StepHost {
     this.#trouble = this.#newTrouble()
   }
 
+  get isCrashed(): boolean {
+    return this.#trouble.crashed
+  }
+
   get isTroubled(): boolean {
     return this.#trouble.crashed || this.#trouble.failures > 0 || this.#trouble.wasFull
   }
@@ -277,7 +281,9 @@ class World implements StepHost {
       await this.#checkAll(store)
     } catch (error) {
       // What the check found after the crash in its midst is judged at the next open.
-      if (!this.#trouble.crashed) throw error
+      // After a failed sync the cache may show old bytes: they are reported, and come back with the next open.
+      const isCaused = this.#trouble.losesOs && VarveError.is(error, 'CORRUPT')
+      if (!this.#trouble.crashed && !isCaused) throw error
     }
     this.#trouble.resume()
   }
