@@ -57,6 +57,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   readonly time: StoreTime
   readonly epoch: number
   readonly clock: Clock
+  readonly pointReads: ResolvedOpenOptions['localReads']
   readonly plainBatch: BatchFacts
   readonly directBytes: number
   readonly groupBytes: number
@@ -81,6 +82,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.time = parts.time
     this.epoch = parts.epoch
     this.clock = parts.options.clock
+    this.pointReads = parts.options.localReads
     this.plainBatch = plainBatch(parts.epoch)
     this.directBytes = parts.options.tuning.directGroupBytes
     this.groupBytes = parts.options.tuning.groupBytes
@@ -179,6 +181,11 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.pool.closeAll()
   }
 
+  /** What is kept for deletions on a full disk. */
+  releaseLastRoom(): void {
+    this.#reserve.releaseAll()
+  }
+
   refillReserve(): void {
     this.#reserve.fill()
   }
@@ -272,6 +279,8 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
           [],
         )
     } catch (error) {
+      // Without room nothing is lost: it is durable in the journal, or as it was.
+      if (VarveError.is(error, 'DISK_FULL')) throw error
       throw this.committer.fail(error)
     }
   }

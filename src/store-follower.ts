@@ -236,7 +236,11 @@ export class Follower {
     this.topics.set(topic.name, shown)
     shown.topic = topic
     shown.config = configOf(topic)
-    for (const log of shown.logs) log.config = shown.config
+    for (const [partition, log] of shown.logs.entries()) {
+      log.config = shown.config
+      const id = topic.logIds[partition]!
+      if (log.id !== id) log.renumber(id)
+    }
     const added = topicLogs(topic, this.#paths, shown.logs.length).map((log) => this.#newLog(door, log))
     if (added.length > 0) shown.logs = [...shown.logs, ...added]
   }

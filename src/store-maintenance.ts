@@ -63,10 +63,10 @@ export class Maintenance {
     const { syncIntervalMs } = this.#engine.options
     if (syncIntervalMs === null || this.#stopped) return
     this.#sync = this.#engine.clock.timer(syncIntervalMs, () => {
-      this.#engine.flush().then(
-        () => this.#scheduleSync(),
-        () => undefined,
-      )
+      const again = (): void => {
+        if (this.#engine.committer.failure === undefined) this.#scheduleSync()
+      }
+      this.#engine.flush().then(again, again)
     })
   }
 }

@@ -8,6 +8,7 @@
  */
 import type { File, FileSystem } from './base/file-system.ts'
 import type { PartitionLog } from './log/log.ts'
+import { isDiskFull } from './log/write-errors.ts'
 import { encodeMarksHeader, MarksMirror } from './metadata/marks-file.ts'
 import type { MarksWriter } from './metadata/marks-file.ts'
 
@@ -34,8 +35,13 @@ export class StoreMarks {
     const mirror = this.#mirror
     for (const log of logs) this.#set(log)
     if (!mirror.isDirty) return
-    this.#file.writeSync(mirror.dirtyBytes, mirror.dirtyPosition)
-    mirror.clean()
+    try {
+      this.#file.writeSync(mirror.dirtyBytes, mirror.dirtyPosition)
+      mirror.clean()
+    } catch (error) {
+      // Marks that lag are no harm: the next write has these too. A slot that was torn does not show.
+      if (!isDiskFull(error)) throw error
+    }
   }
 
   /** Where the segments do not end at the high watermark, what was shown last is shown on. */

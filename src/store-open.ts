@@ -245,6 +245,9 @@ async function makeDirectories(fileSystem: FileSystem, paths: StorePaths): Promi
     fileSystem.makeDirectorySync(path)
     await fileSystem.syncDirectory(parentPath(path))
   }
+  if (fileSystem.statSync(paths.identity) !== undefined) return
+  // An open that was interrupted may have made them, and their names may not be durable yet.
+  for (const path of [parentPath(paths.root), paths.root, paths.varve]) await fileSystem.syncDirectory(path)
 }
 
 async function removeDurably(fileSystem: FileSystem, path: string): Promise<void> {

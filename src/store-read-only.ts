@@ -5,10 +5,9 @@
  * Holds    No lock is taken and nothing is written: the directory may stand on a file system that cannot be written,
  *          and belong to a writer of this or another process.
  */
-import type { Signal } from './base/api-records.ts'
+import type { Bytes, Signal } from './base/api-records.ts'
 import type { Finding, ReadStore, StoreStats } from './base/api-store.ts'
 import type { KeyedTopic } from './base/api-topic.ts'
-import type { Bytes } from './base/api-records.ts'
 import { arenaBytesLent } from './base/arena.ts'
 import { flag, optionsObject, signalOf } from './base/checks.ts'
 import { bytes, nullable } from './base/codec.ts'
@@ -60,6 +59,7 @@ class ReadOnlyStore implements ReadStore {
     this.#partitions = {
       directory: paths.root,
       clock: options.clock,
+      pointReads: options.localReads,
       loadIndexes: (log, segment) => (log as FollowedLog).door.indexes.load(segment),
       countRead: (count) => (this.#readBytes += count),
       lookAgain: () => follower.refresh(),
@@ -104,7 +104,8 @@ class ReadOnlyStore implements ReadStore {
     const { deep, signal } = optionsObject(options, ['deep', 'signal'], '')
     this.#checkOpen(signal)
     const { fileSystem, logs } = this.#follower
-    const subject = { fileSystem, clock: this.#options.clock, paths: this.#paths, logs }
+    const lookAgain = (): Promise<void> => this.#follower.refresh()
+    const subject = { fileSystem, clock: this.#options.clock, paths: this.#paths, logs, lookAgain }
     return verifyStore(subject, flag(deep ?? false, 'deep'), signal)
   }
 

@@ -19,6 +19,7 @@ import type { NamedTopicConfig, ResolvedTopicConfig } from './metadata/topic-con
 import type { ResolvedTopicOptions } from './metadata/topic-options.ts'
 import { truncateLog } from './log/truncate.ts'
 import { emptyFacts, Segment } from './segment/segment.ts'
+import { segmentFile } from './segment/segment-files.ts'
 import { configOf, makeLogDirectories, removeTopicFiles, topicLogs } from './store-catalog.ts'
 import type { Engine } from './store-engine.ts'
 import type { TopicState } from './topic.ts'
@@ -74,6 +75,7 @@ export class StoreTopics {
     checkTopicName(wanted.name)
     return this.#change(wanted.name, async () => {
       await this.#finishDeletion(wanted.name)
+      await this.#startMissing(wanted.name)
       const topic = findTopic(this.#catalog, wanted.name)
       if (topic === undefined) return this.#create(wanted)
       if (wanted.options.create === 'must') {
@@ -130,10 +132,8 @@ export class StoreTopics {
       keyCodec: codecs?.key ?? null,
       valueCodec: codecs?.value ?? null,
     }
-    const logs = await this.#addLogs(topic, 0)
-    const live = new LiveTopic(name, configOf(topic), logs)
-    this.#live.set(name, live)
-    return live
+    await this.#addLogs(topic)
+    return this.#live.get(name)!
   }
 
   async #compare(topic: CatalogTopic, wanted: WantedTopic): Promise<TopicState> {
@@ -160,6 +160,7 @@ export class StoreTopics {
   }
 
   async #addPartitions(name: string, count: number): Promise<number> {
+    await this.#startMissing(name)
     const topic = findTopic(this.#catalog, name)
     const live = this.#live.get(name)
     if (topic === undefined || live === undefined) throw missing(name)
@@ -170,29 +171,42 @@ export class StoreTopics {
       throw conflict(name, [{ name: 'partitions', stored: before, wanted: before + count }])
     }
     const grown = { ...topic, logIds: [...topic.logIds, ...newLogIds(this.#catalog, count)] }
-    const logs = await this.#addLogs(grown, before)
-    live.logs = [...live.logs, ...logs]
+    await this.#addLogs(grown)
     return live.logs.length
   }
 
   /** J12: the catalog is durable before an entry names a log. */
-  async #addLogs(topic: CatalogTopic, fromPartition: number): Promise<PartitionLog[]> {
-    const engine = this.#engine
-    if (engine.refusal !== undefined) throw engine.refusal
-    const { fileSystem } = engine.options
-    const wanted = topicLogs(topic, engine.paths, fromPartition)
-    await makeLogDirectories(fileSystem, topic, wanted)
+  async #addLogs(topic: CatalogTopic): Promise<void> {
+    if (this.#engine.refusal !== undefined) throw this.#engine.refusal
+    // Order matters: a directory without a topic would be nobody's. One that is missing is made at the next open.
     await this.#write(withTopic(this.#catalog, topic))
-    const logs = wanted.map((log) => this.#startLog(log))
-    for (const log of logs) engine.addLog(log)
-    engine.markLogs(logs)
-    return logs
+    await this.#startMissing(topic.name)
+  }
+
+  /** Starts the logs that the catalog has: new ones, and those that a failure behind the catalog's write has left. */
+  async #startMissing(name: string): Promise<void> {
+    const topic = findTopic(this.#catalog, name)
+    if (topic?.state !== 'live' || this.#live.get(name)?.logs.length === topic.logIds.length) return
+    const live = this.#live.get(name) ?? new LiveTopic(name, configOf(topic), [])
+    const unstarted = topicLogs(topic, this.#engine.paths, live.logs.length)
+    await makeLogDirectories(this.#engine.options.fileSystem, topic, unstarted)
+    for (const wanted of unstarted) {
+      const log = this.#startLog(wanted)
+      this.#engine.addLog(log)
+      live.logs = [...live.logs, log]
+      this.#live.set(name, live)
+    }
+    this.#engine.markLogs(live.logs)
   }
 
   #startLog({ identity, config }: LogToOpen): PartitionLog {
     const engine = this.#engine
+    const { fileSystem } = engine.options
+    const path = segmentFile(identity.directory, 0, 'log')
+    // An attempt that failed left it: no entry has ever named this log.
+    if (fileSystem.statSync(path) !== undefined) fileSystem.unlinkSync(path)
     const active = Segment.create(engine.pool, identity.directory, emptyFacts(0), config.indexIntervalBytes)
-    return new PartitionLog(engine.options.fileSystem, identity, config, {
+    return new PartitionLog(fileSystem, identity, config, {
       segments: [active],
       tail: tailOf({ active }),
       logStart: 0,
@@ -218,14 +232,14 @@ export class StoreTopics {
 
   async #delete(name: string): Promise<void> {
     const topic = findTopic(this.#catalog, name)
-    const live = this.#live.get(name)
-    if (topic === undefined || live === undefined) throw missing(name)
-    await this.#write(withTopic(this.#catalog, { ...topic, state: 'deleting' }))
+    const logs = this.#live.get(name)?.logs ?? []
+    if (topic === undefined) throw missing(name)
+    await this.#writeInNeed(withTopic(this.#catalog, { ...topic, state: 'deleting' }))
     this.#live.delete(name)
     const gone = missing(name)
-    for (const log of live.logs) log.end(gone)
-    await this.#engine.committer.idle()
-    for (const log of live.logs) {
+    for (const log of logs) log.end(gone)
+    await this.#engine.committer.quiet()
+    for (const log of logs) {
       await log.structure.idle()
       this.#engine.dropLog(log)
     }
@@ -249,6 +263,17 @@ export class StoreTopics {
         throw fileError(error, this.#engine.paths.log, `Changing the topic ${name}`, { outcome: 'indefinite' })
       }
     })
+  }
+
+  /** On a full disk too: a deletion is what makes room. */
+  async #writeInNeed(catalog: Catalog): Promise<void> {
+    try {
+      await this.#write(catalog)
+    } catch (error) {
+      if (!VarveError.is(error, 'DISK_FULL')) throw error
+      this.#engine.releaseLastRoom()
+      await this.#write(catalog)
+    }
   }
 
   async #write(catalog: Catalog): Promise<void> {

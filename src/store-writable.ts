@@ -8,7 +8,7 @@ import type { Signal } from './base/api-records.ts'
 import type { Finding, RecoveryReport, Store, StoreStats } from './base/api-store.ts'
 import type { RawTopic, Topic, TopicOptions } from './base/api-topic.ts'
 import { bytes, nullable } from './base/codec.ts'
-import { optionsObject } from './base/checks.ts'
+import { flag, optionsObject, signalOf } from './base/checks.ts'
 import { VarveError } from './base/errors.ts'
 import type { TopicDefinition } from './base/topic-definition.ts'
 import { raiseStart } from './log/retain.ts'
@@ -45,6 +45,7 @@ export class WritableStore implements Store {
     this.#partitions = {
       directory,
       clock: engine.clock,
+      pointReads: engine.pointReads,
       loadIndexes: (log, segment) => engine.loadIndexes(log, segment),
       countRead: (bytes, records) => engine.countRead(bytes, records),
       deleteBefore: (log, offset) =>
@@ -93,7 +94,7 @@ export class WritableStore implements Store {
   async flush(options?: Signal): Promise<void> {
     this.#check()
     options?.signal?.throwIfAborted()
-    await this.#opened.engine.committer.idle()
+    await this.#opened.engine.committer.quiet()
     await this.#opened.engine.flush()
   }
 
@@ -108,9 +109,14 @@ export class WritableStore implements Store {
     const { deep, signal } = optionsObject(options, ['deep', 'signal'], '')
     const { engine } = this.#opened
     return verifyStore(
-      { fileSystem: engine.options.fileSystem, paths: engine.paths, logs: [...engine.logs.values()] },
-      deep ?? false,
-      signal,
+      {
+        fileSystem: engine.options.fileSystem,
+        clock: engine.clock,
+        paths: engine.paths,
+        logs: [...engine.logs.values()],
+      },
+      flag(deep ?? false, 'deep'),
+      signalOf(signal),
     )
   }
 
@@ -121,7 +127,8 @@ export class WritableStore implements Store {
   async checkpoint(directory: string, options?: Signal): Promise<void> {
     this.#check()
     options?.signal?.throwIfAborted()
-    await checkpointStore(this.#opened.engine, this.#topics.catalog, this.#opened.identity, directory, options?.signal)
+    const { engine, identity } = this.#opened
+    await checkpointStore(engine, () => this.#topics.catalog, identity, directory, options?.signal)
   }
 
   close(): Promise<void> {
@@ -144,14 +151,17 @@ export class WritableStore implements Store {
     engine.refusal = closed
     await this.#topics.idle()
     await this.#maintenance.stop()
-    await engine.committer.idle()
+    await engine.committer.quiet()
     for (const log of engine.logs.values()) await log.structure.idle()
     try {
-      if (engine.committer.failure === undefined) await writeCloseState(engine)
+      // What found no room in its segment is in the journal: the next open brings it there.
+      const isWhole = engine.committer.failure === undefined && !engine.committer.isFull
+      if (isWhole) await writeCloseState(engine, this.#topics.catalog)
     } catch {
       // Each append has reported its own failure; the next open recovers.
     }
     for (const log of engine.logs.values()) log.end(closed)
+    engine.committer.applier.close()
     await journal.idle()
     try {
       journal.closeSync()

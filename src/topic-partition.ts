@@ -71,7 +71,7 @@ export class TopicPartition<K, V, N extends string> implements Partition<K, V, N
     const read = new PartitionRead(this.#host, log, this.#decoder, {
       outOfRange: 'error',
       blockBytes: POINT_BLOCK_BYTES,
-      lasting: false,
+      reading: 'point',
     })
     read.offset = offset
     read.until = offset + 1

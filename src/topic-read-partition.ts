@@ -10,7 +10,7 @@ import type { ResolvedReadOptions } from './base/read-options.ts'
 import { findTime } from './log/find-time.ts'
 import type { PartitionLog } from './log/log.ts'
 import { LogScan } from './log/scan.ts'
-import type { ScanHost } from './log/scan.ts'
+import type { Reading, ScanHost } from './log/scan.ts'
 import { damagedBatch } from './log/damage.ts'
 import { BatchDamage } from './segment/batch-format.ts'
 import { RecordCursor } from './segment/record-cursor.ts'
@@ -21,8 +21,8 @@ export interface PartitionReadOptions {
   readonly outOfRange: ResolvedReadOptions['outOfRange']
   /** Bytes of one block of the two that are read ahead. */
   readonly blockBytes: number
-  /** What is handed out is held while the reader goes on. */
-  readonly lasting: boolean
+  /** How its bytes are read and held. */
+  readonly reading: Reading
 }
 
 const cursor = new RecordCursor()
@@ -110,7 +110,7 @@ export class PartitionRead<K, V, N extends string> {
   async more(): Promise<boolean> {
     if (this.offset >= this.limit) return false
     if (this.#scan === undefined) {
-      this.#scan = new LogScan(this.#host, this.log, this.offset, this.#options.blockBytes, this.#options.lasting)
+      this.#scan = new LogScan(this.#host, this.log, this.offset, this.#options.blockBytes, this.#options.reading)
     }
     if (await this.#scan.fill(this.limit)) return true
     // The walk has passed the last record that is still there.

@@ -70,15 +70,15 @@ export class TopicReads<K, V, N extends string> {
 
   read(options?: ReadOptions): Reader<K, V, N> {
     const resolved = resolveReadOptions(options, this)
-    // Two blocks for each partition that is read.
-    const blockBytes = Math.floor(resolved.prefetchBytes / 2 / Math.max(1, resolved.partitions.length))
+    // Three blocks for each partition that is read.
+    const blockBytes = Math.floor(resolved.prefetchBytes / 3 / Math.max(1, resolved.partitions.length))
     const open = (lasting: boolean): PartitionRead<K, V, N>[] =>
       resolved.partitions.map((partition) => {
         const log = this.#state.logs[partition]!
         return new PartitionRead(this.#host, log, this.#decoder, {
           outOfRange: resolved.outOfRange,
           blockBytes,
-          lasting,
+          reading: lasting ? 'lasting' : 'ahead',
         })
       })
     return new TopicReader({ options: resolved, open, trace: () => this.#traced('batch', null) })

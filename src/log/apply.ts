@@ -9,6 +9,7 @@
  * Shared   one per store; synchronous but for its retry timer.
  * @hot
  */
+import type { Timer } from '../base/clock.ts'
 import type { VarveError } from '../base/errors.ts'
 import type { CommitHost } from './commit.ts'
 import type { Forming } from './forming.ts'
@@ -46,6 +47,7 @@ export class Applier {
   readonly #events: ApplyEvents
   readonly #tails: PendingTails
   readonly #unapplied: Part[] = []
+  #retry: Timer | undefined
 
   constructor(host: CommitHost, events: ApplyEvents) {
     this.#host = host
@@ -83,7 +85,24 @@ export class Applier {
 
   /** A log is gone, with what was pending of it. */
   forget(log: PartitionLog): void {
+    this.#leave(this.#unapplied.filter((part) => part.log === log))
     this.#tails.drop(log)
+  }
+
+  /** The store closes, and nothing is written any more: what no segment could take stays in the journal. */
+  close(): void {
+    this.#retry?.cancel()
+    this.#leave([...this.#unapplied])
+    this.#tails.close()
+  }
+
+  /** These parts are durable, and that is all that their callers asked for. */
+  #leave(parts: readonly Part[]): void {
+    for (const part of parts) {
+      this.#unapplied.splice(this.#unapplied.indexOf(part), 1)
+      part.log.entriesInFlight--
+      this.#tell(part.forming, 'disk')
+    }
   }
 
   /** Writes what is pending of one log; throws what writing throws. */
@@ -136,8 +155,9 @@ export class Applier {
       return
     }
     this.#host.diskFull(error)
-    if (this.#unapplied.length === 0) return
-    this.#host.clock.timer(RETRY_MS, () => {
+    if (this.#unapplied.length === 0 || this.#retry !== undefined) return
+    this.#retry = this.#host.clock.timer(RETRY_MS, () => {
+      this.#retry = undefined
       this.#apply()
       this.#events.settled()
     })
@@ -152,11 +172,13 @@ export class Applier {
       if (log.pending === undefined) written.push(log)
     }
     this.#mark(written)
-    for (const { forming } of parts) {
-      this.#events.acknowledged(forming.queuedBytes)
-      forming.release()
-      for (const waiter of forming.waiters) waiter.done(ack)
-    }
+    for (const { forming } of parts) this.#tell(forming, ack)
+  }
+
+  #tell(forming: Forming, ack: 'disk' | 'os'): void {
+    this.#events.acknowledged(forming.queuedBytes)
+    forming.release()
+    for (const waiter of forming.waiters) waiter.done(ack)
   }
 
   /** Followers may see what stands in these segments. */

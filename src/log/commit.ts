@@ -134,6 +134,11 @@ export class Committer {
     while (!this.#isIdle()) await this.#progress()
   }
 
+  /** Resolves when nothing is under way but what waits for room in its segment, which may take for ever. */
+  async quiet(): Promise<void> {
+    while (!this.#isQuiet()) await this.#progress()
+  }
+
   /** Resolves when no direct write and no repair of `log` is under way. */
   async settled(log: PartitionLog): Promise<void> {
     while (log.busy && this.#failure === undefined) await this.#progress()
@@ -151,7 +156,9 @@ export class Committer {
     try {
       await this.#journal.append([], ends, floors)
     } catch (error) {
-      throw this.fail(error)
+      if (!VarveError.is(error, 'DISK_FULL')) throw this.fail(error)
+      this.#host.diskFull(error)
+      throw error
     } finally {
       this.#entries--
       this.#settled()
@@ -174,8 +181,12 @@ export class Committer {
     if (this.#failure !== undefined) throw this.#failure
   }
 
+  #isQuiet(): boolean {
+    return this.#entries === 0 && this.#directs === 0 && this.#waiting.size === 0 && !this.#scheduled
+  }
+
   #isIdle(): boolean {
-    return this.#entries === 0 && this.#directs === 0 && this.#waiting.size === 0 && !this.#scheduled && !this.isFull
+    return this.#isQuiet() && !this.isFull
   }
 
   #schedule(): void {
@@ -210,7 +221,7 @@ export class Committer {
       this.#startDirects()
       this.#startEntries(false)
     }
-    if (this.#isIdle()) this.#settled()
+    if (this.#isQuiet()) this.#settled()
   }
 
   #take(log: PartitionLog): Part {

@@ -53,7 +53,7 @@ async function firstAtTime(
   limit: number,
   time: number,
 ): Promise<TimedOffset | undefined> {
-  const scan = new LogScan(host, log, from, BLOCK_BYTES, false)
+  const scan = new LogScan(host, log, from, BLOCK_BYTES, 'ahead')
   try {
     do {
       while (scan.next(limit)) {

@@ -77,6 +77,13 @@ export class FollowedLog extends PartitionLog {
     this.#retire(this.view.segments)
   }
 
+  /** It was truncated: it has another slot now, and all of it is looked at anew. */
+  renumber(id: number): void {
+    this.id = id
+    this.writer = undefined
+    this.#shown = undefined
+  }
+
   /** True when these marks say nothing new. */
   shows(writer: string, marks: LogMarks): boolean {
     const shown = this.#shown

@@ -98,6 +98,8 @@ export async function recover(
   const applyFrom = image?.floors.get(identity.id)?.applyFrom ?? 0
   const pieces = (image?.pieces ?? []).filter((piece) => piece.logId === identity.id && piece.firstOffset >= applyFrom)
   const touched = replayPieces(identity, files, pieces)
+  // A segment below the local start that was the only one may be back beside one that replay has made.
+  dropBelow(host, identity, surveyLog(host, identity), frontier.localStart)
   const bases = dataBases(surveyLog(host, identity))
   const log = await recoverLog(host, identity, config, files, bases, frontier)
   for (const segment of log.view.segments) {
@@ -107,6 +109,7 @@ export async function recover(
   }
   dropStale(host, log)
   await syncSegments(log)
+  await host.quarantine.sync()
   await host.fileSystem.syncDirectory(identity.directory)
   if (isNew) await host.fileSystem.syncDirectory(parentPath(identity.directory))
   host.countReplayed(pieces.reduce((records, piece) => records + piece.nextOffset - piece.firstOffset, 0))
@@ -231,6 +234,8 @@ function closedSegment(
 function refuseForeign(host: OpenLogsHost, identity: LogIdentity, survey: SegmentSurvey, closed: ClosedLog): void {
   const sizes = new Map(closed.segments.map((segment) => [segment.baseOffset, segment.sizeBytes]))
   for (const base of dataBases(survey)) {
+    // A segment that was removed is back when its new name was not durable yet.
+    if (base < closed.localStart) continue
     const path = segmentFile(identity.directory, base, 'log')
     const size = host.fileSystem.statSync(path)?.size ?? 0
     if (size <= (sizes.get(base) ?? -1)) continue

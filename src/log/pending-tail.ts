@@ -15,7 +15,7 @@
  */
 import { allocate, release } from '../base/arena.ts'
 import type { Slab } from '../base/arena.ts'
-import type { Clock } from '../base/clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 import type { FormedBatch } from './forming.ts'
 import type { PartitionLog } from './log.ts'
 import { openSegment, writeRunSync } from './run.ts'
@@ -38,6 +38,10 @@ export class PendingTail {
     this.segmentBase = run.segmentBase
     this.position = run.position
     this.slab = allocate(Math.max(4096, run.end - run.start))
+  }
+
+  get firstOffset(): number {
+    return this.batches[0]!.baseOffset
   }
 
   /** Does `run` follow, and is there room? */
@@ -68,7 +72,7 @@ export class PendingTails {
   readonly #applied: (logs: readonly PartitionLog[]) => void
   readonly #failed: (error: unknown) => void
   readonly #logs = new Set<PartitionLog>()
-  #waiting = false
+  #timer: Timer | undefined
 
   /** `applied` hears which logs got bytes; `failed` of a write that failed on the timer. */
   constructor(
@@ -136,11 +140,16 @@ export class PendingTails {
     this.#logs.delete(log)
   }
 
+  /** The store closes: what could not be written is in the journal, and nothing is written any more. */
+  close(): void {
+    this.#timer?.cancel()
+    for (const log of this.#logs) this.drop(log)
+  }
+
   #schedule(): void {
-    if (this.#waiting) return
-    this.#waiting = true
-    this.#clock.timer(DELAY_MS, () => {
-      this.#waiting = false
+    if (this.#timer !== undefined) return
+    this.#timer = this.#clock.timer(DELAY_MS, () => {
+      this.#timer = undefined
       try {
         this.applyAll()
       } catch (error) {

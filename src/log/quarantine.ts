@@ -9,6 +9,7 @@ import type { FileSystem } from '../base/file-system.ts'
 import type { Segment } from '../segment/segment.ts'
 import {
   joinPath,
+  parentPath,
   partitionDirectoryName,
   quarantineFileName,
   SEGMENT_FILE_KINDS,
@@ -24,11 +25,20 @@ export class Quarantine {
   readonly #run: string
   /** Bytes that were taken. */
   bytes = 0
+  #isDirty = false
 
   constructor(fileSystem: FileSystem, directory: string, run: string) {
     this.#fileSystem = fileSystem
     this.#directory = directory
     this.#run = run
+  }
+
+  /** Makes durable what was taken. A file that was moved is not gone from its old place before it has its new one. */
+  async sync(): Promise<void> {
+    if (!this.#isDirty) return
+    this.#isDirty = false
+    await this.#fileSystem.syncDirectory(this.#directory)
+    await this.#fileSystem.syncDirectory(parentPath(this.#directory))
   }
 
   /** Copies the bytes `[from, to)` of a segment's data file. */
@@ -60,6 +70,7 @@ export class Quarantine {
   }
 
   #free(identity: LogIdentity, baseOffset: number, position: number, kind: string): string {
+    this.#isDirty = true
     if (this.#fileSystem.statSync(this.#directory) === undefined) this.#fileSystem.makeDirectorySync(this.#directory)
     const folder = partitionDirectoryName(identity.topic, identity.partition)
     const name = joinPath(this.#directory, `${quarantineFileName(folder, baseOffset, position, this.#run)}.${kind}`)

@@ -112,8 +112,13 @@ class LogRecovery {
   /** Takes the next data file; false: the log ends before it or in it. */
   async take(base: number, nextBase: number | undefined): Promise<boolean> {
     const { end } = this.#frontier
+    if (base < (this.#nextOffset ?? 0)) {
+      // Of an earlier life: its offsets are in the segment before.
+      this.quarantine([base])
+      return true
+    }
     const above = base >= end.nextOffset && base !== end.segmentBase
-    if (above && this.#nextOffset !== undefined && base !== this.#nextOffset) {
+    if (above && base !== (this.#nextOffset ?? this.#frontier.localStart)) {
       this.quarantine([base])
       return false
     }

@@ -40,8 +40,12 @@ export async function raiseStart(host: RetainHost, log: PartitionLog, logStart: 
   log.logStart = start
   log.localStart = localStart
   if (gone.length > 0) retireSegments(host.clock, log, gone, (segment) => host.forgetIndexes(segment))
-  host.markLogs([log])
   log.wakeReaders()
+  try {
+    host.markLogs([log])
+  } catch (error) {
+    throw host.committer.fail(error)
+  }
 }
 
 /** Sealed segments from the front that lie wholly below `offset`. */

@@ -26,8 +26,8 @@ export function retireSegments(
     const vanish = (): void => {
       segment.whenUnread(() => {
         segment.unpin()
-        segment.data.closeSync()
-        for (const path of paths) unlinkIfThere(log, path)
+        tried(() => segment.data.closeSync())
+        for (const path of paths) tried(() => log.fileSystem.unlinkSync(path))
       })
     }
     if (log.config.fileDeleteDelayMs === 0) vanish()
@@ -39,19 +39,21 @@ function markDeleted(log: PartitionLog, segment: Segment): string[] {
   const paths: string[] = []
   for (const kind of SEGMENT_FILE_KINDS) {
     const path = segmentFile(segment.directory, segment.baseOffset, kind)
-    if (log.fileSystem.statSync(path) === undefined) continue
     const deleted = segmentFile(segment.directory, segment.baseOffset, kind, 'deleted')
-    log.fileSystem.renameSync(path, deleted)
+    if (!tried(() => log.fileSystem.renameSync(path, deleted))) continue
     if (kind === 'log') segment.data.renamed(deleted)
     paths.push(deleted)
   }
   return paths
 }
 
-function unlinkIfThere(log: PartitionLog, path: string): void {
+/** The segment is out of the log whatever the disk says: a file that stays is removed at the next open. */
+function tried(call: () => void): boolean {
   try {
-    log.fileSystem.unlinkSync(path)
+    call()
+    return true
   } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error
+    if (errnoOf(error) === undefined) throw error
+    return false
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Walking the batches of a log from an offset on: large blocks read ahead, every batch verified before it is shown.
  *
- * Owns     two blocks of memory while it reads: one is walked, the next is on its way.
+ * Owns     three blocks of memory while it reads: one is walked, the next two are on their way.
  *
  *            slab   |<- headroom ->|<------------- block ------------->|
  *                          |<-rest>|   the cut batch of the block before, moved in front of its other part
@@ -18,7 +18,7 @@ import { allocate, lastingSlab, release } from '../base/arena.ts'
 import type { Slab } from '../base/arena.ts'
 import type { Clock } from '../base/clock.ts'
 import { readInt64 } from '../base/bytes.ts'
-import { errnoOf, fileError } from '../base/errors.ts'
+import { errnoOf, fileError, VarveError } from '../base/errors.ts'
 import type { File } from '../base/file-system.ts'
 import { BASE_OFFSET } from '../segment/batch-format.ts'
 import { BatchScan } from '../segment/batch-scan.ts'
@@ -29,8 +29,16 @@ import type { PartitionLog } from './log.ts'
 
 const HEADROOM = 64 * 1024
 const SMALLEST_BLOCK = 64 * 1024
+/** Enough for one to be ready whenever the walk is, also when the readers run on other threads. */
+const BLOCKS_AHEAD = 2
+/** A point read above this turns its file asynchronous for a while, where `localReads` is `'auto'`. */
+const SLOW_READ_MS = 1
+const SLOW_FOR_MS = 10_000
 const MOST_LOOKS = 20
 const LOOK_MS = 5
+
+/** Ahead, in memory that is used again; the same in memory that callers may hold; or one small block at a time. */
+export type Reading = 'ahead' | 'lasting' | 'point'
 
 /** Bytes of a segment in memory: the file's `position` and what follows lie at `start` and behind. */
 interface Block {
@@ -46,6 +54,8 @@ interface Block {
 /** What the walk needs of the store. */
 export interface ScanHost {
   readonly clock: Clock
+  /** How point reads that need the file wait for it. */
+  readonly pointReads: 'sync' | 'async' | 'auto'
   /** Loads the indexes of a sealed segment. */
   loadIndexes(log: PartitionLog, segment: Segment): void
   /** Counts bytes that were read, or records. */
@@ -85,7 +95,7 @@ export class LogScan {
   readonly #host: ScanHost
   readonly #log: PartitionLog
   readonly #blockBytes: number
-  readonly #lasting: boolean
+  readonly #reading: Reading
   /** The offset that is wanted next. */
   #offset: number
   /** The base offset that the next batch must have, and the last offset; -1: not known. */
@@ -96,15 +106,17 @@ export class LogScan {
   /** Why the current batch cannot be where it is. */
   #misplaced: string | undefined
   #block: Block | undefined
-  #ahead: Promise<Block | undefined> | undefined
+  /** Blocks on their way, in file order, and where the next one begins. */
+  readonly #ahead: Promise<Block | undefined>[] = []
+  #aheadTo = 0
   #closed = false
 
-  constructor(host: ScanHost, log: PartitionLog, from: number, blockBytes: number, lasting: boolean) {
+  constructor(host: ScanHost, log: PartitionLog, from: number, blockBytes: number, reading: Reading) {
     this.#host = host
     this.#log = log
     this.#offset = from
     this.#blockBytes = Math.max(SMALLEST_BLOCK, blockBytes)
-    this.#lasting = lasting
+    this.#reading = reading
   }
 
   /** The offset behind the last batch, or where the walk starts. */
@@ -152,7 +164,7 @@ export class LogScan {
   /** Gets the bytes behind what is in memory; false when there are none below `limit`. */
   async fill(limit: number): Promise<boolean> {
     if (this.#offset >= limit || this.#closed) return false
-    this.#log.applyPending()
+    limit = this.#applied(limit)
     const block = this.#block
     if (block === undefined) return this.#start()
     const { batch } = this
@@ -187,6 +199,18 @@ export class LogScan {
     const { batch } = this
     this.#expectedBase = -1
     batch.open(block.slab.bytes, block.slab.view, batch.position, block.end, scanOptions(block))
+  }
+
+  /** What is pending goes to the segment first. While the disk has no room for it, what lies below can be read. */
+  #applied(limit: number): number {
+    try {
+      this.#log.applyPending()
+      return limit
+    } catch (error) {
+      const first = this.#log.pending?.firstOffset ?? 0
+      if (!VarveError.is(error, 'DISK_FULL') || this.#offset >= first) throw error
+      return Math.min(limit, first)
+    }
   }
 
   /** Begins in the segment that holds the wanted offset. */
@@ -274,8 +298,7 @@ export class LogScan {
   }
 
   async #continue(block: Block, rest: number, position: number): Promise<boolean> {
-    const next = await (this.#ahead ?? this.#read(block.segment, position + rest, this.#blockBytes))
-    this.#ahead = undefined
+    const next = await (this.#ahead.shift() ?? this.#read(block.segment, position + rest, this.#blockBytes))
     if (this.#closed) return this.#discard(next)
     const { needed } = this.batch
     if (next === undefined || rest > HEADROOM || needed > rest + (next.end - next.start)) {
@@ -305,20 +328,25 @@ export class LogScan {
   #use(block: Block): void {
     this.#block = block
     this.batch.open(block.slab.bytes, block.slab.view, block.start, block.end, scanOptions(block))
-    const behind = block.position + (block.end - block.start)
-    if (behind >= block.segment.sizeBytes || block.segment.phase === 'active') return
-    this.#ahead = this.#read(block.segment, behind, this.#blockBytes)
-    this.#ahead.catch(() => undefined)
+    if (this.#ahead.length === 0) this.#aheadTo = block.position + (block.end - block.start)
+    const { segment } = block
+    if (segment.phase === 'active' || this.#reading === 'point') return
+    while (this.#ahead.length < BLOCKS_AHEAD && this.#aheadTo < segment.sizeBytes) {
+      const read = this.#read(segment, this.#aheadTo, this.#blockBytes)
+      read.catch(() => undefined)
+      this.#ahead.push(read)
+      this.#aheadTo += this.#blockBytes
+    }
   }
 
   /** Reads what lies at `position`; undefined when the segment left the view meanwhile. */
   async #read(segment: Segment, position: number, bytes: number): Promise<Block | undefined> {
     const fileEnd = segment.sizeBytes
     const length = Math.min(bytes, fileEnd - position)
-    const slab = this.#lasting ? lastingSlab(HEADROOM + length) : allocate(HEADROOM + length)
+    const slab = this.#reading === 'lasting' ? lastingSlab(HEADROOM + length) : allocate(HEADROOM + length)
     try {
       const into = slab.bytes.subarray(HEADROOM, HEADROOM + length)
-      const got = await this.#during(segment, (file) => file.read(into, position))
+      const got = await this.#during(segment, (file) => this.#fill(segment, file, into, position))
       if (got === undefined) {
         release(slab)
         return undefined
@@ -331,6 +359,17 @@ export class LogScan {
     }
     this.#host.countRead(length)
     return { segment, slab, start: HEADROOM, position, end: HEADROOM + length, fileEnd }
+  }
+
+  /** Point reads mostly hit the page cache, where a synchronous call costs a fraction of a hop to another thread. */
+  #fill(segment: Segment, file: File, into: Uint8Array, position: number): Promise<number> {
+    const { clock, pointReads } = this.#host
+    const isSlow = pointReads === 'auto' && clock.monotonicMs() < segment.slowUntilMs
+    if (this.#reading !== 'point' || pointReads === 'async' || isSlow) return file.read(into, position)
+    const startMs = clock.monotonicMs()
+    const got = file.readSync(into, position)
+    if (clock.monotonicMs() - startMs > SLOW_READ_MS) segment.slowUntilMs = startMs + SLOW_FOR_MS
+    return Promise.resolve(got)
   }
 
   /** Works on the data file of a segment; undefined when it has left the log. */
@@ -356,12 +395,12 @@ export class LogScan {
   #drop(): void {
     if (this.#block !== undefined) giveBack(this.#block)
     this.#block = undefined
-    const ahead = this.#ahead
-    this.#ahead = undefined
-    ahead?.then(
-      (block) => this.#discard(block),
-      () => undefined,
-    )
+    for (const read of this.#ahead.splice(0)) {
+      read.then(
+        (block) => this.#discard(block),
+        () => undefined,
+      )
+    }
   }
 }
 

@@ -61,7 +61,7 @@ export async function truncateLog(
   // Order matters: a checkpoint from here on must not name more under the new id.
   log.durable = end
   await host.renumber(log, newId)
-  await cutAt(host, log, cut, end)
+  await cutAt(host, log, cut)
   return nextOffset
 }
 
@@ -80,7 +80,7 @@ async function findCut(host: TruncateHost, log: PartitionLog, offset: number): P
   return { segment, position: end.position, nextOffset }
 }
 
-async function cutAt(host: TruncateHost, log: PartitionLog, cut: Cut, end: DurableEnd): Promise<void> {
+async function cutAt(host: TruncateHost, log: PartitionLog, cut: Cut): Promise<void> {
   const { segments } = log.view
   const place = segments.indexOf(cut.segment)
   const gone = segments.slice(place + 1)

@@ -73,6 +73,8 @@ export class Segment {
   /** Loaded at need when sealed, or not appended to yet. */
   offsets: OffsetIndex | undefined
   times: TimeIndex | undefined
+  /** Until then its point reads are asynchronous, on monotonic time. */
+  slowUntilMs = 0
   /** Since when it has readers, on monotonic time. */
   readSinceMs: number | undefined
   #bytesSinceIndex = 0

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { TUNING } from '../../src/options.ts'
+import { TUNING, type TunableOpenOptions } from '../../src/options.ts'
 import { defineTopic, openStore, utf8, VarveError, type Receipt, type Store, type Topic } from '../../src/varve.ts'
 import { all, freshDirectory, range, rejected, Simulated, SMALL, values } from './rig.ts'
 
@@ -41,19 +41,38 @@ describe('QUEUE_FULL', () => {
   })
 })
 
-/** Appends until the disk is full; what was acknowledged. */
-async function fill(topic: Topic<null, string>, options: { durability: 'disk' | 'os' }, size: number): Promise<Receipt[]> {
+/** What became of appending until the disk was full. */
+interface Filled {
+  /** Acknowledged. */
+  readonly receipts: readonly Receipt[]
+  /** Durable in the journal, and waiting for room in its segment. */
+  readonly waiting: Promise<Receipt> | undefined
+}
+
+/** Appends until one fails or waits; `pause` lets time go on. */
+async function fill(
+  topic: Topic<null, string>,
+  durability: 'disk' | 'os',
+  size: number,
+  pause: () => Promise<void>,
+): Promise<Filled> {
   const receipts: Receipt[] = []
   for (let n = 0; n < 5000; n++) {
-    try {
-      receipts.push(await topic.append({ value: `${n}:`.padEnd(size, 'x') }, options))
-    } catch (error) {
-      expect(VarveError.is(error, 'DISK_FULL'), String(error)).toBe(true)
-      expect(error).toMatchObject({ outcome: 'definite', kind: 'unavailable', retryable: true })
-      return receipts
+    const append = topic.append({ value: `${n}:`.padEnd(size, 'x') }, { durability })
+    const outcome = await Promise.race([append.catch((error: unknown) => error), waits(pause)])
+    if (outcome === undefined) return { receipts, waiting: append }
+    if (outcome instanceof Error) {
+      expect(outcome).toMatchObject({ code: 'DISK_FULL', outcome: 'definite', kind: 'unavailable', retryable: true })
+      return { receipts, waiting: undefined }
     }
+    receipts.push(outcome as Receipt)
   }
   return expect.fail('the disk never got full')
+}
+
+async function waits(pause: () => Promise<void>): Promise<undefined> {
+  for (let turn = 0; turn < 10; turn++) await pause()
+  return undefined
 }
 
 async function whole(topic: Topic<null, string>, receipts: readonly Receipt[]): Promise<void> {
@@ -63,104 +82,140 @@ async function whole(topic: Topic<null, string>, receipts: readonly Receipt[]): 
   for (const { offset } of receipts) expect(found[offset]!.value!.length).toBeGreaterThan(0)
 }
 
+const TUNED = { ...SMALL, groupBytes: 16 * KIB, directGroupBytes: 32 * KIB }
+
+/** A store whose ring and reserve are there, with little room left. */
+async function crowded(durability: 'disk' | 'os', size: number, bytes = 300_000) {
+  const place = new Simulated(TUNED)
+  const store = await place.open()
+  const config = { segmentBytes: 100 * KIB, fileDeleteDelayMs: 0 }
+  const other = await store.topic(defineTopic('other', { value: utf8() }), { create: 'must', config })
+  await Promise.all(range(0, 400).map((n) => other.append({ value: `${n}`.padEnd(3_000, 'x') })))
+  const topic = await store.topic(Lines, { create: 'must', config })
+  const first = await topic.append({ value: 'first' })
+  await place.clock.advance('1m')
+  leave(place, bytes)
+  const filled = await fill(topic, durability, size, () => place.clock.advance(100))
+  return { place, store, topic, other, receipts: [first, ...filled.receipts], waiting: filled.waiting }
+}
+
 describe('DISK_FULL', () => {
   for (const durability of ['os', 'disk'] as const) {
     for (const size of [200, 5_000, 60_000]) {
       it(`is definite for ${durability} appends of ${size} bytes; reads go on, and appends when there is room`, async () => {
-        const place = new Simulated({ ...SMALL, groupBytes: 16 * KIB, directGroupBytes: 32 * KIB })
-        {
-          const store = await place.open()
-          const topic = await store.topic(Lines, { create: 'must', config: { segmentBytes: 100 * KIB } })
-          await topic.append({ value: 'first' })
-          place.fileSystem.setCapacity(2_500_000)
-          const receipts = await withRetries(place, () => fill(topic, { durability }, size))
-          await whole(topic, receipts)
-          for (const more of [1, 2, 3]) {
-            const error: unknown = await topic.append({ value: 'x'.repeat(60_000 + more) }, { durability }).catch((caught: unknown) => caught)
-            expect(error).toMatchObject({ code: 'DISK_FULL', outcome: 'definite' })
-          }
-          await whole(topic, receipts)
-          place.fileSystem.setCapacity(10_000_000)
-          await place.clock.advance('1m')
-          const next = await topic.append({ value: 'room again' }, { durability })
-          const { logEnd } = await topic.partition(0).offsets()
-          expect(logEnd).toBe(next.offset + 1)
-          await whole(topic, [...receipts, next])
-          await store.flush()
-          expect(store.stats().queuedBytes).toBe(0)
-          place.fileSystem.crash()
-          await store.close()
+        const { place, store, topic, other, receipts, waiting } = await crowded(durability, size)
+        for (let more = 1, refused = 0; refused < 3; more++) {
+          const again = await fill(topic, durability, size + more, () => place.clock.advance(100))
+          receipts.push(...again.receipts)
+          if (again.waiting === undefined) refused++
+          expect(more).toBeLessThan(20)
         }
-        await using store = await place.open()
-        const topic = await store.topic(Lines)
-        expect((await values(topic.read())).at(-1)).toBe('room again')
+        await whole(topic, receipts)
+        expect(await all(other.read())).toHaveLength(400)
+        await rejected('DISK_FULL', topic.appendMany([{ value: 'x'.repeat(size) }, { value: 'y'.repeat(200_000) }]))
+        leave(place, 10_000_000)
+        await place.clock.advance('1m')
+        if (waiting !== undefined) receipts.push(await waiting)
+        const next = await topic.append({ value: 'room again' }, { durability })
+        const { logEnd } = await topic.partition(0).offsets()
+        expect(logEnd).toBe(next.offset + 1)
+        await whole(topic, [...receipts, next])
+        await store.flush()
+        expect(store.stats().queuedBytes).toBe(0)
+        place.fileSystem.crash()
+        await store.close()
+        await using after = await place.open()
+        const found = await values((await after.topic(Lines)).read())
+        expect([found.length, found.at(-1)]).toEqual([logEnd, 'room again'])
       })
     }
-  }
 
-  it('lets topics be deleted and records removed, which makes room', async () => {
-    for (const durability of ['os', 'disk'] as const) {
-      const place = new Simulated({ ...SMALL, groupBytes: 16 * KIB, directGroupBytes: 32 * KIB })
-      await using store = await place.open()
-      const other = await store.topic(defineTopic('other', { value: utf8() }), { create: 'must', config: { segmentBytes: 50 * KIB, fileDeleteDelayMs: 0 } })
-      for (const n of range(0, 40)) await other.append({ value: `${n}`.padEnd(10_000, 'x') })
-      const third = await store.topic('third', { create: 'must' })
-      await third.append({ value: new Uint8Array(200_000) })
-      const topic = await store.topic(Lines, { create: 'must' })
-      await place.settle()
-      place.fileSystem.setCapacity(2_500_000)
-      const receipts = await withRetries(place, () => fill(topic, { durability }, 3_000))
-      await withRetries(place, () => store.deleteTopic('third'))
-      expect(await store.topics()).toEqual(['lines', 'other'])
-      await place.clock.advance('1s')
-      const next = await topic.append({ value: 'room again' }, { durability })
-      await whole(topic, [...receipts, next])
-      await withRetries(place, () => fill(topic, { durability }, 3_000))
-      await withRetries(place, () => other.partition(0).deleteBefore(30))
-      await place.clock.advance('1s')
-      await topic.append({ value: 'and again' }, { durability })
-      expect((await other.partition(0).offsets()).logStart).toBe(30)
-    }
-  })
+    it(`lets topics be deleted and records removed beside ${durability} appends, which makes room`, async () => {
+      for (const size of [100, 3_000]) {
+        const { place, store, topic, other, receipts, waiting } = await crowded(durability, size)
+        await ends(place, other.partition(0).deleteBefore(300))
+        await place.clock.advance('1s')
+        receipts.push(...(waiting === undefined ? [] : [await waiting]))
+        receipts.push(await topic.append({ value: 'room again' }, { durability }))
+        await whole(topic, receipts)
+        const again = await fill(topic, durability, size, () => place.clock.advance(100))
+        receipts.push(...again.receipts)
+        await ends(place, store.deleteTopic('other'))
+        expect(await store.topics()).toEqual(['lines'])
+        await place.clock.advance('1s')
+        receipts.push(...(again.waiting === undefined ? [] : [await again.waiting]))
+        receipts.push(await topic.append({ value: 'and again' }, { durability }))
+        await whole(topic, receipts)
+        await store.close()
+      }
+    })
 
-  it('does not keep a store from closing, and nothing acknowledged is lost', async () => {
-    for (const durability of ['os', 'disk'] as const) {
-      const place = new Simulated({ ...SMALL, groupBytes: 16 * KIB, directGroupBytes: 32 * KIB })
-      const store = await place.open()
-      const topic = await store.topic(Lines, { create: 'must', config: { segmentBytes: 100 * KIB } })
-      place.fileSystem.setCapacity(2_200_000)
-      const receipts = await withRetries(place, () => fill(topic, { durability }, 3_000))
-      await withRetries(place, () => store.close())
+    it(`lets the very topic be deleted whose ${durability} appends wait`, async () => {
+      const { place, store, waiting } = await crowded(durability, 3_000)
+      await ends(place, store.deleteTopic('lines'))
+      if (waiting !== undefined) expect((await Promise.allSettled([waiting])).length).toBe(1)
+      const fresh = await store.topic(Lines, { create: 'must' })
+      expect((await fresh.append({ value: 'x' })).offset).toBe(0)
+      await store.close()
+    })
+
+    it(`does not keep a store from closing after ${durability} appends, and nothing acknowledged is lost`, async () => {
+      const { place, store, topic, receipts, waiting } = await crowded(durability, 3_000)
+      await ends(place, store.close())
+      if (waiting !== undefined) receipts.push(await waiting)
+      await rejected('CLOSED', topic.append({ value: 'x' }))
       expect(place.fileSystem.openFiles).toBe(0)
-      place.fileSystem.setCapacity(10_000_000)
+      const before = place.fileSystem.operationCount
+      leave(place, 10_000_000)
+      await place.clock.advance('1h')
+      expect(place.fileSystem.operationCount - before).toBeLessThan(3)
       await using again = await place.open()
       await whole(await again.topic(Lines), receipts)
-    }
+    })
+  }
+
+  it('does not end the store through what it does by itself', async () => {
+    const { place, store, topic, receipts, waiting } = await crowded('disk', 200)
+    await store.topic(Lines, { alter: true, config: { retentionBytes: 50_000 } }).catch((error: unknown) => {
+      expect(error).toMatchObject({ code: 'DISK_FULL' })
+    })
+    await store.flush().catch((error: unknown) => expect(error).toMatchObject({ code: 'DISK_FULL' }))
+    await place.clock.advance('20m')
+    leave(place, 10_000_000)
+    await place.clock.advance('1m')
+    if (waiting !== undefined) await waiting
+    expect((await topic.append({ value: 'goes on' })).offset).toBeGreaterThanOrEqual(receipts.length)
+    await store.close()
   })
 
   it('refuses to make a topic, and leaves nothing of it', async () => {
-    const place = new Simulated()
-    await using store = await place.open()
-    const topic = await store.topic(Lines, { create: 'must' })
-    place.fileSystem.setCapacity(1_060_000)
-    await withRetries(place, () => fill(topic, { durability: 'os' }, 300))
+    const { place, store } = await crowded('os', 300)
     const error: unknown = await store.topic('new', { create: 'must' }).catch((caught: unknown) => caught)
     if (error instanceof Error) {
       expect(error).toMatchObject({ code: 'DISK_FULL' })
-      expect(await store.topics()).toEqual(['lines'])
+      expect(await store.topics()).toEqual(['lines', 'other'])
     }
-    place.fileSystem.setCapacity(10_000_000)
+    leave(place, 10_000_000)
+    await place.clock.advance('1m')
     await store.topic('new', { create: 'if-missing' })
-    expect(await store.topics()).toEqual(['lines', 'new'])
+    expect(await store.topics()).toEqual(['lines', 'new', 'other'])
+    await store.close()
   })
 })
 
-/** Runs work that may wait for timers of the store. */
-async function withRetries<T>(place: Simulated, work: () => Promise<T>): Promise<T> {
+/** The disk has room for that many bytes more. */
+function leave(place: Simulated, bytes: number): void {
+  const { fileSystem } = place
+  fileSystem.setCapacity(2 ** 40)
+  fileSystem.setCapacity(2 ** 40 - fileSystem.freeBytesSync('/s') + bytes)
+}
+
+/** Work that may wait for timers of the store, but not for ever. */
+async function ends<T>(place: Simulated, work: Promise<T>): Promise<T> {
   let isDone = false
-  const running = work().finally(() => (isDone = true))
+  const running = work.finally(() => (isDone = true))
   running.catch(() => undefined)
-  for (let turn = 0; turn < 2000 && !isDone; turn++) await place.clock.advance(50)
+  for (let turn = 0; turn < 100 && !isDone; turn++) await place.clock.advance(100)
   expect(isDone, 'it came to an end').toBe(true)
   return running
 }
@@ -192,18 +247,21 @@ describe('a real disk that is full', () => {
     // Where nothing can be mounted, the simulated disk above has shown the same.
     if (disk === undefined) return
     const tuning = { journal: { fileBytes: 512 * KIB, fileCount: 3 }, groupBytes: 128 * KIB, directGroupBytes: 64 * KIB }
-    const open = (): Promise<Store> => openStore(join(disk, 'store'), { [TUNING]: tuning })
+    const options: TunableOpenOptions & { readonly mode?: 'read-write' } = { [TUNING]: tuning }
+    const open = (): Promise<Store> => openStore(join(disk, 'store'), options)
     for (const durability of ['os', 'disk'] as const) {
       {
         await using store = await open()
         const topic = await store.topic(Lines, { create: 'if-missing', config: { segmentBytes: '1MiB', fileDeleteDelayMs: 0 } })
         writeFileSync(join(disk, 'ballast'), new Uint8Array(2 << 20))
         const start = (await topic.partition(0).offsets()).logStart
-        const receipts = await fill(topic, { durability }, 20_000)
+        const pause = (): Promise<void> => new Promise((resolve) => void setTimeout(resolve, 30))
+        const { receipts, waiting } = await fill(topic, durability, 20_000, pause)
         const found = await all(topic.read())
         expect(found.map((record) => record.offset)).toEqual(range(start, start + found.length))
         expect(found.at(-1)!.offset).toBeGreaterThanOrEqual(receipts.at(-1)!.offset)
         rmSync(join(disk, 'ballast'))
+        await waiting
         const next = await eventually(() => topic.append({ value: 'room again' }, { durability }))
         expect((await topic.partition(0).at(next.offset))!.value).toBe('room again')
       }

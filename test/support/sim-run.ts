@@ -309,6 +309,7 @@ class World implements StepHost {
   }
 
   #keepClone(fs: SimulatedFileSystem): void {
+    this.note('an image is taken')
     const model = this.model.clone()
     if (this.#trouble.losesOs) model.osIsLost = true
     this.#clones.push({ fs, model })
