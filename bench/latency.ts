@@ -74,7 +74,8 @@ async function percentiles(
     const series = new Map([...all].map(([who, runs]) => [who, runs.map((run) => quantile(run, part) * 1000)]))
     const greatest = median((all.get('ours') ?? []).map((run) => quantile(run, 1) * 1000))
     const notes = [
-      `${count} samples or more a round; greatest ${Math.round(greatest)} µs${limitText === '' ? '' : `; ${limitText}`}`,
+      `${count} samples or more a round; greatest ${Math.round(greatest)} µs` +
+        (limitText === '' ? '' : `; ${limitText}`),
     ]
     return conclude({ id: 'LATENCY', what: `${what}, ${name}`, unit: 'µs', better: 'less', notes }, series)
   })

@@ -47,7 +47,8 @@ export const n1Append: Benchmark = {
           reach: '>= 0.9 of raw',
           holds: ({ ratio }) => ratio !== null && ratio >= 0.9,
           notes: [
-            `${Math.round(bytes / MIB)} MiB a run, ${beyond ? 'more' : 'LESS'} than the kernel's dirty limit of ${Math.round(dirtyLimitBytes() / MIB)} MiB`,
+            `${Math.round(bytes / MIB)} MiB a run, ${beyond ? 'more' : 'LESS'} than the kernel's dirty limit of ` +
+              `${Math.round(dirtyLimitBytes() / MIB)} MiB`,
           ],
         },
         series,

@@ -80,7 +80,8 @@ async function opening(context: BenchContext, directory: string, partitions: num
         holds: ({ ours: kib }) => kib <= 8,
         notes: [
           `live memory that opening added, beyond what a store of ${FEW} partitions adds, by partition`,
-          `resident memory added by the whole open: ${Math.round(Math.max(...reports.map((report) => report.residentBytes)) / KIB / KIB)} MiB`,
+          `resident memory added by the whole open: ` +
+            `${Math.round(Math.max(...reports.map((report) => report.residentBytes)) / KIB / KIB)} MiB`,
         ],
       },
       bytes,

@@ -98,7 +98,8 @@ async function measure(context: BenchContext, partitions: number): Promise<Measu
       holds: ({ ours, ratio, peers }) =>
         ratio !== null && ratio >= 0.9 && (partitions > 1 || ours >= 1.2 * (peers['lmdb'] ?? 0)),
       notes: [
-        `limit: ${perGroup.toFixed(1)} records per group / (one raw write of ${Math.round(bytes)} B + fdatasync on a zero-filled file), callbacks of node:fs`,
+        `limit: ${perGroup.toFixed(1)} records per group / (one raw write of ${Math.round(bytes)} B + fdatasync on a ` +
+          'zero-filled file), callbacks of node:fs',
       ],
     },
     series,

@@ -22,7 +22,8 @@ export function plot(results: readonly BenchResult[], where: Surroundings): stri
     panels.push(panel(result, bars, top))
     top += 34 + bars.length * (BAR + GAP) + 22
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${top}" viewBox="0 0 ${WIDTH} ${top}" font-family="system-ui, sans-serif" font-size="13">
+  const size = `width="${WIDTH}" height="${top}" viewBox="0 0 ${WIDTH} ${top}"`
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="system-ui, sans-serif" font-size="13">
 <rect width="100%" height="100%" fill="#fff"/>
 ${text(16, 26, 'Varve bench', 'font-size="18" font-weight="600"')}
 ${text(16, 44, `${where.machine}, ${where.date}`, 'font-size="10" fill="#666"')}

@@ -338,8 +338,12 @@ class StoreCopy {
 }
 
 function tooShort(path: string, position: number): VarveError<'CORRUPT'> {
-  return new VarveError('CORRUPT', `${path} ends at byte ${position}, before what was written. Restore it from a copy.`, {
-    path,
-    position,
-  })
+  return new VarveError(
+    'CORRUPT',
+    `${path} ends at byte ${position}, before what was written. Restore it from a copy.`,
+    {
+      path,
+      position,
+    },
+  )
 }

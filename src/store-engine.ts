@@ -15,14 +15,15 @@ import type { LogCheckpoint } from './journal/entry-format.ts'
 import { plainBatch } from './log/append.ts'
 import type { AppendHost } from './log/append.ts'
 import { Committer } from './log/commit.ts'
-import type { CommitHost } from './log/commit.ts'
+import type { CommitHost } from './log/commit-host.ts'
 import { syncSegments } from './log/flush.ts'
+import { isDiskFull } from './log/write-errors.ts'
 import type { IndexCache } from './log/load-indexes.ts'
 import type { PartitionLog } from './log/log.ts'
 import type { RetainHost } from './log/retain.ts'
 import { retireSegments } from './log/retire.ts'
 import { rollTo } from './log/run.ts'
-import type { ScanHost } from './log/scan.ts'
+import type { ScanHost } from './log/scan-host.ts'
 import type { TruncateHost } from './log/truncate.ts'
 import { sealSegment } from './log/seal.ts'
 import type { ResolvedOpenOptions } from './options.ts'
@@ -234,13 +235,21 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     await new Promise<void>((resolve) => this.clock.soon(resolve))
     if (this.committer.isFull) throw this.#noRoom()
     const waiting = [...logIds].values()
-    const workers = Array.from({ length: PARALLEL_SYNCS }, () => this.#syncEach(waiting))
-    try {
-      await Promise.all(workers)
-    } catch (error) {
+    const full = await this.#inParallel(() => this.#syncEach(waiting))
+    if (full !== undefined) throw full
+  }
+
+  /** Several workers at once; a failed sync ends all writing. Answers DISK_FULL, which harms nothing. */
+  async #inParallel(work: () => Promise<void>): Promise<VarveError<'DISK_FULL'> | undefined> {
+    const workers = await Promise.allSettled(Array.from({ length: PARALLEL_SYNCS }, work))
+    let full: VarveError<'DISK_FULL'> | undefined
+    for (const worker of workers) {
+      if (worker.status === 'fulfilled') continue
       // P7: whoever syncs next on this descriptor would not hear of it.
-      throw this.committer.fail(error)
+      if (!VarveError.is(worker.reason, 'DISK_FULL')) throw this.committer.fail(worker.reason)
+      full = worker.reason
     }
+    return full
   }
 
   async #syncEach(logIds: Iterable<number>): Promise<void> {
@@ -288,11 +297,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   /** Syncs logs until files can be closed again. */
   async #relieve(): Promise<void> {
     const unsynced = [...this.logs.values()].filter((log) => !log.active.isSynced || log.active.data.pinned)
-    try {
-      await Promise.all(Array.from({ length: PARALLEL_SYNCS }, () => this.#syncAll(unsynced)))
-    } catch (error) {
-      this.committer.fail(error)
-    }
+    await this.#inParallel(() => this.#syncAll(unsynced)).catch(() => undefined)
   }
 
   async #syncAll(logs: PartitionLog[]): Promise<void> {
@@ -312,7 +317,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
       segment.times = undefined
     } catch (error) {
       // Damage and a full disk leave the segment as it is: it is tried again at the next open or pass.
-      if (VarveError.is(error, 'CORRUPT') || (error as { code?: unknown }).code === 'ENOSPC') return
+      if (VarveError.is(error, 'CORRUPT') || isDiskFull(error)) return
       this.committer.fail(error)
     }
   }

@@ -108,7 +108,8 @@ export class WriterMark {
 function fenced(epoch: number): VarveError<'STORE_FENCED'> {
   return new VarveError(
     'STORE_FENCED',
-    'Another writer has taken this directory over. This store writes no more; close it, and open it again if that was ' +
+    'Another writer has taken this directory over. This store writes no more; close it, and open it again if that ' +
+      'was ' +
       'not meant.',
     { epoch, currentEpoch: null, ranges: [] },
     { outcome: 'definite' },

@@ -27,7 +27,8 @@ export class Reserve {
 
   /** Makes the file when it is missing and the disk has four times its size. */
   fill(): void {
-    if (this.#heldBytes === this.#bytes || this.#fileSystem.freeBytesSync(parentPath(this.#path)) < this.#bytes * 4) return
+    if (this.#heldBytes === this.#bytes || this.#fileSystem.freeBytesSync(parentPath(this.#path)) < this.#bytes * 4)
+      return
     this.releaseAll()
     const file = this.#fileSystem.openSync(this.#path, 'create')
     try {

@@ -7,6 +7,7 @@
  */
 import type { Finding } from './base/api-store.ts'
 import type { Clock } from './base/clock.ts'
+import { VarveError } from './base/errors.ts'
 import type { FileSystem } from './base/file-system.ts'
 import type { PartitionLog } from './log/log.ts'
 import { verifySegment } from './log/verify-segment.ts'
@@ -52,7 +53,7 @@ async function* verifyLog(
   log: PartitionLog,
   state: StoreState,
 ): AsyncGenerator<Finding, undefined, void> {
-  if (log.ended !== undefined) return undefined
+  if (hasLeft(log, log.active)) return undefined
   check.about(log)
   if (state.isClosed) {
     const topic = state.catalog?.topics.find((each) => each.logIds.includes(log.id))
@@ -78,7 +79,9 @@ async function* verifyLog(
   return undefined
 }
 
+/** Throws CLOSED when it is the store that has ended. */
 function hasLeft(log: PartitionLog, segment: Segment): boolean {
+  if (VarveError.is(log.ended, 'CLOSED')) throw log.ended
   return segment.phase === 'retired' || log.ended !== undefined
 }
 

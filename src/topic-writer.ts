@@ -156,7 +156,6 @@ export class TopicWriter<KIn, VIn> implements Writer<KIn, VIn> {
 
   #check(): void {
     if (this.#failure !== undefined) throw this.#failure.error
-    if (this.#closed !== undefined)
-      throw new VarveError('CLOSED', 'The writer is closed.', { what: 'writer' })
+    if (this.#closed !== undefined) throw new VarveError('CLOSED', 'The writer is closed.', { what: 'writer' })
   }
 }

@@ -120,8 +120,9 @@ describe('form', () => {
   })
 
   test(`no line of code is longer than ${LINE_LENGTH}`, () => {
+    // Tests say what they check in whole sentences.
     const long = code
-      .filter((file) => !isGenerated(file))
+      .filter((file) => !isGenerated(file) && !file.path.startsWith('test/'))
       .flatMap((file) =>
         file.text
           .split('\n')

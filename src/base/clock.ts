@@ -17,7 +17,7 @@ export interface Clock {
   now(): number
   /** @internal ms since some moment, with fractions. */
   monotonicMs(): number
-  /** @internal Runs once after `delayMs` (clamped to 2^31 - 1). Only with `keepAlive` does it keep the process alive. */
+  /** @internal Runs once after `delayMs`, at most 2^31 - 1. Only with `keepAlive` does it keep the process alive. */
   timer(delayMs: number, run: () => void, keepAlive?: boolean): Timer
   /** @internal Runs once, after what is due now, before the next wait for timers or I/O. */
   soon(run: () => void): void

@@ -42,7 +42,10 @@ export interface File {
   writeSync(bytes: Uint8Array, position: number): void
   write(bytes: Uint8Array, position: number): Promise<void>
   truncateSync(size: number): void
-  /** fdatasync: what was written through this file before the call is durable when it resolves. Never retried after an error. */
+  /**
+   * fdatasync: what was written through this file before the call is durable when it resolves. After an error it is
+   * never called again.
+   */
   syncData(): Promise<void>
   closeSync(): void
 }

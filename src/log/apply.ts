@@ -11,7 +11,7 @@
  */
 import type { Timer } from '../base/clock.ts'
 import type { VarveError } from '../base/errors.ts'
-import type { CommitHost } from './commit.ts'
+import type { CommitHost } from './commit-host.ts'
 import type { Forming } from './forming.ts'
 import type { PartitionLog } from './log.ts'
 import { PendingTails } from './pending-tail.ts'
@@ -72,7 +72,9 @@ export class Applier {
       try {
         this.#tails.apply(log)
       } catch (error) {
-        throw isDiskFull(error) ? diskFull(log, error) : this.#events.fail(error)
+        if (!isDiskFull(error)) throw this.#events.fail(error)
+        this.#host.diskFull(error)
+        throw diskFull(log, error)
       }
       this.#mark([log])
     }

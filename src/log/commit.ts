@@ -14,38 +14,18 @@
  * Shared   one per store; `seal` runs once per turn of the event loop in which something was appended.
  * @hot
  */
-import type { Clock } from '../base/clock.ts'
 import { VarveError } from '../base/errors.ts'
 import type { DurableEnd, Piece } from '../journal/entry-format.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Forming } from './forming.ts'
 import type { PartitionLog } from './log.ts'
 import { noteRun, openTarget, placeRuns, writeRunSync } from './run.ts'
-import type { RunTarget } from './run.ts'
 import { cutBack, takeBackEnd } from './cut-back.ts'
-import { Applier } from './apply.ts'
-import type { Part } from './apply.ts'
+import { Applier, type Part } from './apply.ts'
+import type { CommitHost } from './commit-host.ts'
 import { EndNames } from './end-names.ts'
 import { syncSegments } from './flush.ts'
 import { diskFull, isDiskFull, logFailed } from './write-errors.ts'
-
-export interface CommitHost extends RunTarget {
-  readonly clock: Clock
-  /** A group of this size or more for one log is synced in its segment. */
-  readonly directBytes: number
-  /** A durable end that no entry names yet is named within this time. */
-  readonly nameEndMs: number
-  /** Bytes that one journal entry takes at most, over all logs. */
-  readonly groupBytes: number
-  /** Throws when another writer has taken the directory over. */
-  checkWriter(): void
-  /** The readable end of these logs moved: followers in other processes may see it. */
-  markLogs(logs: readonly PartitionLog[]): void
-  /** Nothing may be written any more. */
-  failed(error: VarveError): void
-  /** The disk has no room: releases the reserve. */
-  diskFull(error: unknown): void
-}
 
 const MAX_DIRECT = 2
 /** Fewer callers are not worth two syncs. */
@@ -146,6 +126,17 @@ export class Committer {
 
   /** Writes an entry without pieces now, for what must be durable in the journal itself (J8). */
   async appendNames(ends: readonly DurableEnd[], floors: Parameters<Journal['append']>[2]): Promise<void> {
+    try {
+      await this.#appendNames(ends, floors)
+    } catch (error) {
+      if (!VarveError.is(error, 'DISK_FULL')) throw error
+      // What makes room needs some: the reserve is as large as a file of the ring.
+      this.#host.diskFull(error)
+      await this.#appendNames(ends, floors)
+    }
+  }
+
+  async #appendNames(ends: readonly DurableEnd[], floors: Parameters<Journal['append']>[2]): Promise<void> {
     this.#checkFailure()
     this.#host.checkWriter()
     while (!this.#journal.hasRoom) {
@@ -156,9 +147,7 @@ export class Committer {
     try {
       await this.#journal.append([], ends, floors)
     } catch (error) {
-      if (!VarveError.is(error, 'DISK_FULL')) throw this.fail(error)
-      this.#host.diskFull(error)
-      throw error
+      throw VarveError.is(error, 'DISK_FULL') ? error : this.fail(error)
     } finally {
       this.#entries--
       this.#settled()
@@ -353,7 +342,7 @@ export class Committer {
     for (const part of parts) part.log.entriesInFlight--
   }
 
-  /** The journal had no room for an entry and wrote nothing: its records were never there, nor what came behind them. */
+  /** The journal had no room for an entry and wrote nothing: its records were never there, nor what came behind. */
   #takeBack(parts: readonly Part[], error: unknown): void {
     this.#host.diskFull(error)
     for (const { log, forming } of parts) {

@@ -40,7 +40,8 @@ export function missingOffsets(log: PartitionLog, from: number, to: number): Var
   const { topic, partition, directory: path } = log
   return new VarveError(
     'CORRUPT',
-    `${topic}/${partition}: offsets ${from} to ${to - 1} are missing in ${path}. They were acknowledged; what lies behind ` +
+    `${topic}/${partition}: offsets ${from} to ${to - 1} are missing in ${path}. They were acknowledged; what lies ` +
+      'behind ' +
       `them can be read from ${to} on. Restore the files from a copy.`,
     { path, position: null, topic, partition, offset: from },
   )

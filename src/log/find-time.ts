@@ -9,8 +9,10 @@ import { RecordCursor } from '../segment/record-cursor.ts'
 import { VarveError } from '../base/errors.ts'
 import { damagedBatch } from './damage.ts'
 import type { PartitionLog } from './log.ts'
-import { loadIndexes, LogScan } from './scan.ts'
-import type { ScanHost } from './scan.ts'
+import { applyIfRoom } from './pending-tail.ts'
+import { LogScan } from './scan.ts'
+import { loadIndexes } from './scan-host.ts'
+import type { ScanHost } from './scan-host.ts'
 
 const BLOCK_BYTES = 128 * 1024
 
@@ -26,6 +28,7 @@ export async function findTime(host: ScanHost, log: PartitionLog, time: number):
       option: 'time',
       value: time,
     })
+  if (log.pending !== undefined) applyIfRoom(log)
   for (const segment of log.view.segments) {
     if (segment.nextOffset <= log.logStart || segment.facts.maxTimestamp < time || segment.sizeBytes === 0) continue
     const leaving = loadIndexes(host, log, segment)
@@ -43,7 +46,9 @@ export async function findTime(host: ScanHost, log: PartitionLog, time: number):
     )
     if (found !== undefined) return found
   }
-  return undefined
+  const { pending } = log
+  if (pending === undefined) return undefined
+  return firstAtTime(host, log, Math.max(pending.firstOffset, log.logStart), log.lastStable, time)
 }
 
 async function firstAtTime(

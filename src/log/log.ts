@@ -14,7 +14,7 @@ import type { DurableEnd, Floor } from '../journal/entry-format.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
 import type { Segment } from '../segment/segment.ts'
 import type { Forming } from './forming.ts'
-import type { PendingTail } from './pending-tail.ts'
+import type { PendingTail } from './pending.ts'
 import type { Tail } from './tail.ts'
 import { LogView } from './view.ts'
 

@@ -13,58 +13,17 @@
  * Shared   one per store; synchronous. Who looks at a log's segments calls `PartitionLog.applyPending` first.
  * @hot
  */
-import { allocate, release } from '../base/arena.ts'
-import type { Slab } from '../base/arena.ts'
+import { release } from '../base/arena.ts'
 import type { Clock, Timer } from '../base/clock.ts'
-import type { FormedBatch } from './forming.ts'
+import { VarveError } from '../base/errors.ts'
 import type { PartitionLog } from './log.ts'
+import { PendingTail } from './pending.ts'
 import { openSegment, writeRunSync } from './run.ts'
 import type { Run, RunTarget } from './run.ts'
 
-const MOST_BYTES = 64 * 1024
 /** A run of this size gains nothing from waiting for others. */
 const LARGE_RUN = 16 * 1024
 const DELAY_MS = 10
-
-/** What is pending of one log. */
-export class PendingTail {
-  readonly segmentBase: number
-  readonly position: number
-  slab: Slab
-  bytes = 0
-  readonly batches: FormedBatch[] = []
-
-  constructor(run: Run) {
-    this.segmentBase = run.segmentBase
-    this.position = run.position
-    this.slab = allocate(Math.max(4096, run.end - run.start))
-  }
-
-  get firstOffset(): number {
-    return this.batches[0]!.baseOffset
-  }
-
-  /** Does `run` follow, and is there room? */
-  takes(run: Run): boolean {
-    const size = run.end - run.start
-    return run.segmentBase === this.segmentBase && this.bytes + size <= MOST_BYTES
-  }
-
-  add(run: Run): void {
-    const size = run.end - run.start
-    if (this.bytes + size > this.slab.bytes.length) this.#grow(this.bytes + size)
-    this.slab.bytes.set(run.bytes.subarray(run.start, run.end), this.bytes)
-    for (let i = run.fromBatch; i < run.toBatch; i++) this.batches.push(run.buffer.batches[i]!)
-    this.bytes += size
-  }
-
-  #grow(bytes: number): void {
-    const larger = allocate(Math.max(bytes, this.slab.bytes.length * 4))
-    larger.bytes.set(this.slab.bytes.subarray(0, this.bytes))
-    release(this.slab)
-    this.slab = larger
-  }
-}
 
 export class PendingTails {
   readonly #target: RunTarget
@@ -157,6 +116,17 @@ export class PendingTails {
         if (this.#logs.size > 0) this.#schedule()
       }
     })
+  }
+}
+
+/** Writes what is pending of `log`; false while the disk has no room for it: then it is read from memory. */
+export function applyIfRoom(log: PartitionLog): boolean {
+  try {
+    log.applyPending()
+    return true
+  } catch (error) {
+    if (!VarveError.is(error, 'DISK_FULL') || log.pending === undefined) throw error
+    return false
   }
 }
 

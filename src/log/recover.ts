@@ -221,7 +221,8 @@ class LogRecovery {
     const { topic, partition } = this.#identity
     this.#host.warn(
       `${topic}/${partition} is damaged at byte ${position} of ${segment.data.path} (${what}), from offset ` +
-        `${segment.nextOffset} on${found === -1 ? ` to ${endOffset - 1}` : ''}. It was acknowledged; nothing was cut. ` +
+        `${segment.nextOffset} on${found === -1 ? ` to ${endOffset - 1}` : ''}. It was acknowledged; nothing was ` +
+        'cut. ' +
         'Restore the file from a copy.',
     )
     segment.skipBytes((found === -1 ? durable : position + found) - position)

@@ -56,7 +56,8 @@ function requireInSegment(identity: LogIdentity, pooled: PooledFile, piece: Repl
   throw new VarveError(
     'CORRUPT',
     `${topic}/${partition}: offsets ${piece.firstOffset} to ${piece.nextOffset - 1} were acknowledged; ` +
-      `the journal is damaged there and ${pooled.path} does not hold them. Nothing was changed. Restore the store from a copy.`,
+      `the journal is damaged there and ${pooled.path} does not hold them. Nothing was changed. ` +
+      'Restore the store from a copy.',
     { path: pooled.path, position: piece.position, topic, partition, offset: piece.firstOffset },
   )
 }

@@ -16,16 +16,19 @@
  */
 import { allocate, lastingSlab, release } from '../base/arena.ts'
 import type { Slab } from '../base/arena.ts'
-import type { Clock } from '../base/clock.ts'
 import { readInt64 } from '../base/bytes.ts'
-import { errnoOf, fileError, VarveError } from '../base/errors.ts'
+import { errnoOf, fileError } from '../base/errors.ts'
 import type { File } from '../base/file-system.ts'
 import { BASE_OFFSET } from '../segment/batch-format.ts'
 import { BatchScan } from '../segment/batch-scan.ts'
 import { findBatchInFile } from '../segment/resync.ts'
-import type { Segment } from '../segment/segment.ts'
+import { emptyFacts, Segment } from '../segment/segment.ts'
 import { damagedSegment, missingOffsets } from './damage.ts'
 import type { PartitionLog } from './log.ts'
+import { leftLog, loadIndexes } from './scan-host.ts'
+import type { ScanHost } from './scan-host.ts'
+import { applyIfRoom } from './pending-tail.ts'
+import type { PendingTail } from './pending.ts'
 
 const HEADROOM = 64 * 1024
 const SMALLEST_BLOCK = 64 * 1024
@@ -34,8 +37,6 @@ const BLOCKS_AHEAD = 2
 /** A point read above this turns its file asynchronous for a while, where `localReads` is `'auto'`. */
 const SLOW_READ_MS = 1
 const SLOW_FOR_MS = 10_000
-const MOST_LOOKS = 20
-const LOOK_MS = 5
 
 /** Ahead, in memory that is used again; the same in memory that callers may hold; or one small block at a time. */
 export type Reading = 'ahead' | 'lasting' | 'point'
@@ -49,44 +50,6 @@ interface Block {
   readonly end: number
   /** Size of the segment when it was read. */
   readonly fileEnd: number
-}
-
-/** What the walk needs of the store. */
-export interface ScanHost {
-  readonly clock: Clock
-  /** How point reads that need the file wait for it. */
-  readonly pointReads: 'sync' | 'async' | 'auto'
-  /** Loads the indexes of a sealed segment. */
-  loadIndexes(log: PartitionLog, segment: Segment): void
-  /** Counts bytes that were read, or records. */
-  countRead(bytes: number, records?: number): void
-  /**
-   * A file is not where it was: looks whether its segment has left the log. Only where another process may remove
-   * files; elsewhere a missing file is damage.
-   */
-  readonly lookAgain?: (() => Promise<void>) | undefined
-}
-
-/** Loads the indexes of a segment, at once. When its files are gone: a promise of its having left the log. */
-export function loadIndexes(host: ScanHost, log: PartitionLog, segment: Segment): Promise<void> | undefined {
-  try {
-    host.loadIndexes(log, segment)
-    return undefined
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error
-    return leftLog(host, log, segment, segment.baseOffset)
-  }
-}
-
-/** Resolves when a segment without a file has left the log, else it is damage. */
-async function leftLog(host: ScanHost, log: PartitionLog, segment: Segment, offset: number): Promise<void> {
-  for (let looks = 0; host.lookAgain !== undefined && looks < MOST_LOOKS; looks++) {
-    await host.lookAgain()
-    if (segment.phase === 'retired') return
-    // Names change a moment before the marks do.
-    await new Promise<void>((resolve) => host.clock.timer(LOOK_MS, resolve, true))
-  }
-  if (segment.phase !== 'retired') throw damagedSegment(log, segment, 0, 'the file is missing', offset)
 }
 
 export class LogScan {
@@ -164,7 +127,9 @@ export class LogScan {
   /** Gets the bytes behind what is in memory; false when there are none below `limit`. */
   async fill(limit: number): Promise<boolean> {
     if (this.#offset >= limit || this.#closed) return false
-    limit = this.#applied(limit)
+    const { pending } = this.#log
+    if (pending !== undefined && !applyIfRoom(this.#log) && this.#offset >= pending.firstOffset)
+      return this.#usePending(pending)
     const block = this.#block
     if (block === undefined) return this.#start()
     const { batch } = this
@@ -201,16 +166,23 @@ export class LogScan {
     batch.open(block.slab.bytes, block.slab.view, batch.position, block.end, scanOptions(block))
   }
 
-  /** What is pending goes to the segment first. While the disk has no room for it, what lies below can be read. */
-  #applied(limit: number): number {
-    try {
-      this.#log.applyPending()
-      return limit
-    } catch (error) {
-      const first = this.#log.pending?.firstOffset ?? 0
-      if (!VarveError.is(error, 'DISK_FULL') || this.#offset >= first) throw error
-      return Math.min(limit, first)
-    }
+  /** What no segment has room for is walked in memory. */
+  #usePending(pending: PendingTail): true {
+    const { position, bytes, segmentBase, nextOffset } = pending
+    this.#drop()
+    const fileEnd = position + bytes
+    const facts = { ...emptyFacts(segmentBase), nextOffset, sizeBytes: fileEnd }
+    const slab = this.#slab(bytes)
+    slab.bytes.set(pending.slab.bytes.subarray(0, bytes), HEADROOM)
+    this.#expectedBase = pending.firstOffset
+    this.#expectedLast = -1
+    const segment = Segment.scratch(this.#log.active, facts)
+    this.#use({ segment, slab, start: HEADROOM, position, end: HEADROOM + bytes, fileEnd })
+    return true
+  }
+
+  #slab(bytes: number): Slab {
+    return this.#reading === 'lasting' ? lastingSlab(HEADROOM + bytes) : allocate(HEADROOM + bytes)
   }
 
   /** Begins in the segment that holds the wanted offset. */
@@ -343,7 +315,7 @@ export class LogScan {
   async #read(segment: Segment, position: number, bytes: number): Promise<Block | undefined> {
     const fileEnd = segment.sizeBytes
     const length = Math.min(bytes, fileEnd - position)
-    const slab = this.#reading === 'lasting' ? lastingSlab(HEADROOM + length) : allocate(HEADROOM + length)
+    const slab = this.#slab(length)
     try {
       const into = slab.bytes.subarray(HEADROOM, HEADROOM + length)
       const got = await this.#during(segment, (file) => this.#fill(segment, file, into, position))

@@ -3,7 +3,7 @@
  *
  * Owns     the step from `sealing` to `sealed`.
  *
- *   1  write and sync the index files            (die here: they are rebuilt)
+ *   1  write and sync the index files and names  (die here: they are rebuilt)
  *   2  sync the data file                        (die here: recovery scans it)
  *   3  write and sync the sidecar as `.tmp`      (die here: the `.tmp` is removed, recovery seals again)
  *   4  rename it, sync the directory             (from here on the segment is believed without reading it)
@@ -30,6 +30,8 @@ export async function sealSegment(log: PartitionLog, segment: Segment, sealedAt:
   const timeIndex = segment.times!.encode()
   await writeSynced(fileSystem, pathOf(segment, 'index'), offsetIndex)
   await writeSynced(fileSystem, pathOf(segment, 'timeindex'), timeIndex)
+  // So that a sidecar is never there without the indexes that it names.
+  await fileSystem.syncDirectory(segment.directory)
   await segment.sync()
   const builder = await describe(log, segment)
   const sidecar = builder.finish({

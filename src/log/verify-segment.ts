@@ -107,8 +107,10 @@ class SegmentCheck {
       if (this.#size > 0) this.complain(path, 'is missing', this.#segment.baseOffset)
       return false
     }
-    if (stat.size < this.#size) this.complain(path, `has ${stat.size} bytes, ${this.#size} were written`)
-    else if (this.#isSealed && stat.size > this.#size) {
+    if (stat.size < this.#size) {
+      this.complain(path, `has ${stat.size} bytes, ${this.#size} were written`)
+      this.#damages.push({ from: stat.size, to: this.#size })
+    } else if (this.#isSealed && stat.size > this.#size) {
       this.complain(path, `has ${stat.size} bytes, more than the ${this.#size} that were sealed`)
     }
     return true
@@ -179,7 +181,9 @@ class SegmentCheck {
     while (from < this.#size && !this.#isOver) {
       const options = { from, to: this.#size, minOffset: this.#passed, verify: true }
       const end = await this.#segment.data.during((file) =>
-        walkFile(file, options, (batch, position, slab) => this.#batch(indexes, batch, position, slab.bytes, slab.view)),
+        walkFile(file, options, (batch, position, slab) =>
+          this.#batch(indexes, batch, position, slab.bytes, slab.view),
+        ),
       )
       if (this.#isOver || end.position >= this.#size) break
       from = await this.#pass(indexes, end.position, this.#misplaced ? 'a batch in the wrong place' : end.end)
@@ -235,7 +239,12 @@ class SegmentCheck {
       if (!(error instanceof BatchDamage) && !isUnsupported) throw error
       const what = error instanceof BatchDamage ? error.reason : error.message
       const { path } = this.#segment.data
-      this.complain(path, `has a batch at byte ${position} that cannot be read: ${what}`, batch.baseOffset, isUnsupported)
+      this.complain(
+        path,
+        `has a batch at byte ${position} that cannot be read: ${what}`,
+        batch.baseOffset,
+        isUnsupported,
+      )
     }
   }
 
@@ -248,9 +257,10 @@ class SegmentCheck {
       const got = await this.#segment.data.during((file) => file.read(bytes, position))
       for (let at = 0; at * LOG_BLOCK_BYTES < Math.min(got, this.#size - position); at++) {
         const start = at * LOG_BLOCK_BYTES
-        const end = Math.min(start + LOG_BLOCK_BYTES, got, this.#size - position)
-        const isRight = sidecar.verifyBlock(block + at, bytes.subarray(start, end))
-        if (!isRight && !this.#isTold(position + start, position + end)) this.#wrongBlock(position + start, position + end)
+        const end = Math.min(start + LOG_BLOCK_BYTES, this.#size - position)
+        const isRight = sidecar.verifyBlock(block + at, bytes.subarray(start, Math.min(end, got)))
+        if (!isRight && !this.#isTold(position + start, position + end))
+          this.#wrongBlock(position + start, position + end)
       }
     }
   }

@@ -306,6 +306,8 @@ export class Segment {
 }
 
 function syncFailed(error: unknown, path: string): VarveError<'LOG_FAILED'> {
-  const message = `A sync failed (${errnoOf(error) ?? 'unknown cause'} at ${path}): the store takes no writes until it is opened again.`
+  const message =
+    `A sync failed (${errnoOf(error) ?? 'unknown cause'} at ${path}): the store takes no writes until it is ` +
+    'opened again.'
   return new VarveError('LOG_FAILED', message, { path }, { outcome: 'indefinite', cause: error })
 }

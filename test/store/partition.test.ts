@@ -60,8 +60,8 @@ describe('offsetForTime', () => {
         await using store = await place.open()
         const topic = await store.topic(Lines, { create: 'if-missing', config })
         if (!reopen) {
-          for (const chunk of [[0, 3], [3, 4], [4, 10], [10, 12], [12, 19], [19, 24]] as const)
-            await topic.appendMany(range(...chunk).map((n) => ({ value: 'x'.repeat(60), timestamp: T0 + times[n]! })))
+          for (const [from, to] of [[0, 3], [3, 4], [4, 10], [10, 12], [12, 19], [19, 24]] as const)
+            await topic.appendMany(range(from, to).map((n) => ({ value: 'x'.repeat(60), timestamp: T0 + times[n]! })))
         }
         const partition = topic.partition(0)
         for (const logStart of [0, 4, 17]) {
@@ -78,6 +78,22 @@ describe('offsetForTime', () => {
         for (const wrong of [NaN, 0.5, new Date(NaN), 'now' as unknown as number])
           await rejected('INVALID_OPTION', partition.offsetForTime(wrong))
       }
+    }
+  })
+
+  it('sees all that is acknowledged, while other appends go on', async () => {
+    await using store = await new Simulated().open()
+    const topic = await store.topic(Lines, { create: 'must' })
+    const partition = topic.partition(0)
+    for (const n of range(0, 50)) {
+      const append = topic.append({ value: `${n}`, timestamp: T0 + n })
+      const behind = topic.append({ value: 'x', timestamp: 0 }).then(() => topic.append({ value: 'y', timestamp: 0 }))
+      const { offset, timestamp } = await append
+      expect(await partition.offsetForTime(timestamp)).toEqual({ offset, timestamp })
+      expect((await values(topic.read({ from: { time: timestamp }, until: offset + 1 })))).toEqual([`${n}`])
+      expect((await partition.at(offset))!.value).toBe(`${n}`)
+      expect(partition.segments().at(-1)!.nextOffset).toBeGreaterThan(offset)
+      await behind
     }
   })
 

@@ -39,7 +39,7 @@ async function writtenStore(): Promise<Written> {
 
 async function findingsIn(store: string, deep = false): Promise<Finding[]> {
   await using opened = await openStore(store, { mode: 'read-only' })
-  return collected(opened.verify({ deep }))
+  return await collected(opened.verify({ deep }))
 }
 
 function positionsIn(bytes: Buffer): number[] {
@@ -75,22 +75,22 @@ test('it goes on beside appends, retention and deletion without a finding', asyn
   const config = { segmentBytes: '8KiB', fileDeleteDelayMs: 0 }
   const topic = await writer.topic('t', { create: 'if-missing', config })
   const passing = await writer.topic('passing', { create: 'if-missing', config })
-  let stopped = false
+  let appended = 0
   const appending = (async () => {
-    for (let n = 0; !stopped; n++) {
+    for (let n = 0; n < 300; n++) {
       const record = { key: null, value: Buffer.alloc(200) }
       await Promise.all([topic.append(record), topic.append(record, { durability: 'os' }), n < 50 ? passing.append(record) : undefined])
       if (n % 40 === 39) await topic.partition(0).deleteBefore(n)
       if (n === 60) await writer.deleteTopic('passing')
+      appended = n
     }
   })()
   await using store = await openStore(directory, { mode: 'read-only' })
-  for (let round = 0; round < 12; round++) {
+  while (appended < 250) {
     expect(await collected(writer.verify({ deep: true }))).toEqual([])
     expect(await collected(store.verify({ deep: true }))).toEqual([])
     await store.refresh()
   }
-  stopped = true
   await appending
 })
 
@@ -118,7 +118,7 @@ test('bytes that no batch checksum covers are found by the blocks, or by their p
   })
   change(join(log, files[1]!), (bytes) => {
     // The base offset.
-    bytes[positionsIn(bytes)[3]! + 7]! ^= 0x10
+    bytes[positionsIn(bytes)[3]! + 6]! ^= 0x01
     return undefined
   })
   const findings = await findingsIn(store)
@@ -211,6 +211,14 @@ test('state files that are damaged while the store is open are found', async () 
   expect((await collected(opened.verify())).map(({ code, path }) => [code, path])).toEqual(
     ['identity', 'close-record', 'catalog'].map((name) => ['CORRUPT', `varve/${name}`]),
   )
+})
+
+test('a store that is closed meanwhile ends it', async () => {
+  const { store } = await writtenStore()
+  const opened = await openStore(store, { mode: 'read-only' })
+  const checking = collected(opened.verify())
+  await opened.close()
+  await expect(checking).rejects.toMatchObject({ code: 'CLOSED' })
 })
 
 test('it can be called off', async () => {

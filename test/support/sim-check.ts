@@ -38,7 +38,6 @@ export async function checkOpened(store: Store, model: Model, levels: ReadonlySe
     if (topic.state === 'gone') continue
     const handle = await store.topic(name)
     handles.set(name, handle)
-    checkPartitions(handle, topic)
     await checkTopic(handle, topic, { levels, settle: true })
   }
   return handles
@@ -50,7 +49,6 @@ function checkPartitions(handle: RawTopic, topic: TopicModel): void {
   if (partitions < least || partitions > Math.max(least, topic.partitionsAsked)) {
     violated(`topic ${handle.name} has ${partitions} partitions, not ${least} to ${topic.partitionsAsked}`)
   }
-  topic.partitionsAsked = partitions
   growTo(topic, partitions)
 }
 
@@ -70,6 +68,7 @@ function newPartition(topic: TopicModel): PartitionModel {
 
 /** All partitions of a topic. */
 export async function checkTopic(handle: RawTopic, topic: TopicModel, options: CheckOptions): Promise<void> {
+  checkPartitions(handle, topic)
   for (let index = 0; index < handle.partitions; index++) {
     try {
       await checkPartition(handle, index, topic, options)

@@ -1,0 +1,25 @@
+/**
+ * What a group commit asks of its store.
+ */
+import type { Clock } from '../base/clock.ts'
+import type { VarveError } from '../base/errors.ts'
+import type { PartitionLog } from './log.ts'
+import type { RunTarget } from './run.ts'
+
+export interface CommitHost extends RunTarget {
+  readonly clock: Clock
+  /** A group of this size or more for one log is synced in its segment. */
+  readonly directBytes: number
+  /** A durable end that no entry names yet is named within this time. */
+  readonly nameEndMs: number
+  /** Bytes that one journal entry takes at most, over all logs. */
+  readonly groupBytes: number
+  /** Throws when another writer has taken the directory over. */
+  checkWriter(): void
+  /** The readable end of these logs moved: followers in other processes may see it. */
+  markLogs(logs: readonly PartitionLog[]): void
+  /** Nothing may be written any more. */
+  failed(error: VarveError): void
+  /** The disk has no room: releases the reserve. */
+  diskFull(error: unknown): void
+}

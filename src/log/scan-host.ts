@@ -1,0 +1,49 @@
+/**
+ * What reading a log needs of its store, and what a missing file means to a reader.
+ */
+import type { Clock } from '../base/clock.ts'
+import { errnoOf } from '../base/errors.ts'
+import type { Segment } from '../segment/segment.ts'
+import { damagedSegment } from './damage.ts'
+import type { PartitionLog } from './log.ts'
+
+const MOST_LOOKS = 20
+const LOOK_MS = 5
+
+/** What the walk needs of the store. */
+export interface ScanHost {
+  readonly clock: Clock
+  /** How point reads that need the file wait for it. */
+  readonly pointReads: 'sync' | 'async' | 'auto'
+  /** Loads the indexes of a sealed segment. */
+  loadIndexes(log: PartitionLog, segment: Segment): void
+  /** Counts bytes that were read, or records. */
+  countRead(bytes: number, records?: number): void
+  /**
+   * A file is not where it was: looks whether its segment has left the log. Only where another process may remove
+   * files; elsewhere a missing file is damage.
+   */
+  readonly lookAgain?: (() => Promise<void>) | undefined
+}
+
+/** Loads the indexes of a segment, at once. When its files are gone: a promise of its having left the log. */
+export function loadIndexes(host: ScanHost, log: PartitionLog, segment: Segment): Promise<void> | undefined {
+  try {
+    host.loadIndexes(log, segment)
+    return undefined
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    return leftLog(host, log, segment, segment.baseOffset)
+  }
+}
+
+/** Resolves when a segment without a file has left the log, else it is damage. */
+export async function leftLog(host: ScanHost, log: PartitionLog, segment: Segment, offset: number): Promise<void> {
+  for (let looks = 0; host.lookAgain !== undefined && looks < MOST_LOOKS; looks++) {
+    await host.lookAgain()
+    if (segment.phase === 'retired') return
+    // Names change a moment before the marks do.
+    await new Promise<void>((resolve) => host.clock.timer(LOOK_MS, resolve, true))
+  }
+  if (segment.phase !== 'retired') throw damagedSegment(log, segment, 0, 'the file is missing', offset)
+}
