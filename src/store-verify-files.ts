@@ -1,8 +1,8 @@
 /**
  * Checking what a store keeps beside its segments: state files, Kafka's text files, names that nobody gave.
  *
- * Holds    Reads only. The lock's file is never opened. Text files are exports: they count only after a clean close, and
- *          one that is missing is no finding.
+ * Holds    Reads only. The lock's file is never opened. Text files are exports: they count only after a clean close,
+ *          and one that is missing is no finding.
  *          Marks and the writer's note are never durable and made anew by each writer: nothing is said of them.
  */
 import { errnoOf, VarveError } from './base/errors.ts'

@@ -93,7 +93,7 @@ function checkOrder(check: StoreCheck, log: PartitionLog, segments: readonly Seg
     if (baseOffset > next && !wasCleaned) {
       check.complain({ path: log.directory, what: `misses offsets ${next} to ${baseOffset - 1}`, offset: next })
     }
-    next = nextOffset
+    next = Math.max(next, nextOffset)
   }
 }
 

@@ -3,7 +3,7 @@
  *
  * Holds    Only ENOENT is "absent". A file above the bound is not read.
  */
-import { errnoOf } from './errors.ts'
+import { errnoOf, fileError } from './errors.ts'
 import type { File, FileSystem } from './file-system.ts'
 
 /** The bytes of a file of at most `maxBytes`; undefined when there is none, or it is larger. */
@@ -17,13 +17,15 @@ export function readFileSync(
     file = fileSystem.openSync(path, 'read')
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
-    throw error
+    throw fileError(error, path, 'Reading a file')
   }
   try {
     const size = file.sizeSync()
     if (size > maxBytes) return undefined
     const bytes = new Uint8Array(size)
     return bytes.subarray(0, file.readSync(bytes, 0))
+  } catch (error) {
+    throw fileError(error, path, 'Reading a file')
   } finally {
     file.closeSync()
   }

@@ -2,8 +2,8 @@
  * Makes files of the ring free for another round: has the logs synced that their entries name.
  *
  * Owns     when that is done, for all files together whose entries are durable: in the background once the ring is
- *          three quarters full, and at once for an entry that finds no free file. One sync of a log serves all files that
- *          name it, so the fuller the ring, the fewer syncs.
+ *          three quarters full, and at once for an entry that finds no free file. One sync of a log serves all files
+ *          that name it, so the fuller the ring, the fewer syncs.
  * Holds    J9. A failed sync of a segment ends the journal; a full disk does not: it is tried again.
  * Shared   any number of callers; who comes second waits for the first.
  */

@@ -15,11 +15,12 @@
  * @hot
  */
 import { VarveError } from '../base/errors.ts'
+import { Wakeups } from '../base/wakeups.ts'
 import type { DurableEnd, Piece } from '../journal/entry-format.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Forming } from './forming.ts'
 import type { PartitionLog } from './log.ts'
-import { noteRun, openTarget, placeRuns, writeRunSync } from './run.ts'
+import { placeRuns, writeRun, writeRunSync } from './run.ts'
 import { cutBack, takeBackEnd } from './cut-back.ts'
 import { Applier, type Part } from './apply.ts'
 import type { CommitHost } from './commit-host.ts'
@@ -46,7 +47,7 @@ export class Committer {
   #queuedBytes = 0
   #groups = 0
   #failure: VarveError | undefined
-  readonly #idle: (() => void)[] = []
+  readonly #progress = new Wakeups()
   /** Callers in the last entry, and in the one that forms now: what decides an early start. */
   #lastWaiters = 0
   #newWaiters = 0
@@ -111,17 +112,17 @@ export class Committer {
 
   /** Resolves when nothing waits and nothing is under way. */
   async idle(): Promise<void> {
-    while (!this.#isIdle()) await this.#progress()
+    while (!this.#isIdle()) await this.#progress.next()
   }
 
   /** Resolves when nothing is under way but what waits for room in its segment, which may take for ever. */
   async quiet(): Promise<void> {
-    while (!this.#isQuiet()) await this.#progress()
+    while (!this.#isQuiet()) await this.#progress.next()
   }
 
   /** Resolves when no direct write and no repair of `log` is under way. */
   async settled(log: PartitionLog): Promise<void> {
-    while (log.busy && this.#failure === undefined) await this.#progress()
+    while (log.busy && this.#failure === undefined) await this.#progress.next()
   }
 
   /** Writes an entry without pieces now, for what must be durable in the journal itself (J8). */
@@ -140,7 +141,7 @@ export class Committer {
     this.#checkFailure()
     this.#host.checkWriter()
     while (!this.#journal.hasRoom) {
-      await this.#progress()
+      await this.#progress.next()
       this.#checkFailure()
     }
     this.#entries++
@@ -187,15 +188,9 @@ export class Committer {
     })
   }
 
-  /** Resolves at the next step of anything that is under way. */
-  #progress(): Promise<void> {
-    return new Promise((resolve) => this.#idle.push(resolve))
-  }
-
   #settled(): void {
     if (this.#waiting.size > 0) this.#schedule()
-    const waiting = this.#idle.splice(0)
-    for (const run of waiting) run()
+    this.#progress.wake()
   }
 
   /** One turn: writes what needs no sync, then starts as many groups as may be under way. */
@@ -255,7 +250,7 @@ export class Committer {
     const part = this.#take(log)
     try {
       this.applier.apply(log)
-      await this.#writeDirect(part)
+      for (const run of part.runs) await writeRun(run, this.#host, this.#host.clock.now())
     } catch (error) {
       this.#directDone(log)
       this.#writeFailed(part, 'disk', error)
@@ -272,14 +267,6 @@ export class Committer {
     this.#groups++
     this.applier.acknowledge([part], 'disk')
     this.nameEnd(log)
-  }
-
-  async #writeDirect(part: Part): Promise<void> {
-    for (const run of part.runs) {
-      const segment = openTarget(run, this.#host, this.#host.clock.now())
-      await segment.write(run.bytes.subarray(run.start, run.end))
-      noteRun(run, segment, this.#host.epoch)
-    }
   }
 
   #directDone(log: PartitionLog): void {

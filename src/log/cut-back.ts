@@ -13,6 +13,8 @@ import { Tail } from './tail.ts'
 export async function cutBack(log: PartitionLog, last: Run | undefined): Promise<void> {
   const { active } = log
   active.data.open().truncateSync(active.sizeBytes)
+  // All its batches may be synced already: the new length is not.
+  active.markUnsynced(active.sizeBytes)
   takeBackEnd(log, last)
   await syncSegments(log)
 }

@@ -83,7 +83,7 @@ export interface RunTarget {
 }
 
 /** The segment of a run; a new one is created and published. */
-export function openTarget(run: Run, target: RunTarget, nowMs: number): Segment {
+function openTarget(run: Run, target: RunTarget, nowMs: number): Segment {
   return openSegment(run.log, run.segmentBase, run.position, target, nowMs)
 }
 
@@ -117,7 +117,7 @@ export function rollTo(log: PartitionLog, baseOffset: number, target: RunTarget)
 }
 
 /** Takes the batches of a run, whose bytes are written, into bounds and indexes. */
-export function noteRun(run: Run, segment: Segment, epoch: number): void {
+function noteRun(run: Run, segment: Segment, epoch: number): void {
   for (let i = run.fromBatch; i < run.toBatch; i++) {
     const batch = run.buffer.batches[i]!
     segment.noteBatch(batch.baseOffset, batch.lastOffset, batch.maxTimestamp, batch.end - batch.start, epoch)
@@ -128,5 +128,12 @@ export function noteRun(run: Run, segment: Segment, epoch: number): void {
 export function writeRunSync(run: Run, target: RunTarget, nowMs: number): void {
   const segment = openTarget(run, target, nowMs)
   segment.writeSync(run.bytes.subarray(run.start, run.end))
+  noteRun(run, segment, target.epoch)
+}
+
+/** The same without blocking: for large runs. */
+export async function writeRun(run: Run, target: RunTarget, nowMs: number): Promise<void> {
+  const segment = openTarget(run, target, nowMs)
+  await segment.write(run.bytes.subarray(run.start, run.end))
   noteRun(run, segment, target.epoch)
 }

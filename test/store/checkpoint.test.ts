@@ -26,15 +26,37 @@ async function append(topic: RawTopic, from: number, to: number): Promise<void> 
 
 async function contentOf(store: Store): Promise<string[]> {
   const records = await collected((await store.topic('t')).read())
-  return records.map(({ partition, offset, timestamp, value }) => `${partition}/${offset} ${timestamp} ${Buffer.from(value!).toString()}`)
+  return records.map(
+    ({ partition, offset, timestamp, value }) =>
+      `${partition}/${offset} ${timestamp} ${Buffer.from(value!).toString()}`,
+  )
 }
 
 function segmentsOf(topic: RawTopic): unknown[] {
-  return [0, 1, 2].flatMap((partition) => topic.partition(partition).segments().map(({ baseOffset, nextOffset, bytes, maxTimestamp }) => [partition, baseOffset, nextOffset, bytes, maxTimestamp]))
+  return [0, 1, 2].flatMap((partition) =>
+    topic
+      .partition(partition)
+      .segments()
+      .map(({ baseOffset, nextOffset, bytes, maxTimestamp }) => [
+        partition,
+        baseOffset,
+        nextOffset,
+        bytes,
+        maxTimestamp,
+      ]),
+  )
 }
 
 async function sealed(topic: RawTopic): Promise<void> {
-  await expect.poll(() => topic.partition(0).segments().filter((segment) => segment.sealedAt !== null).length).toBeGreaterThan(1)
+  await expect
+    .poll(
+      () =>
+        topic
+          .partition(0)
+          .segments()
+          .filter((segment) => segment.sealedAt !== null).length,
+    )
+    .toBeGreaterThan(1)
 }
 
 test('a copy opens as a store that was closed in order, with the same content', async () => {
@@ -50,7 +72,13 @@ test('a copy opens as a store that was closed in order, with the same content', 
   await store.checkpoint(join(directory, 'deep/copy'))
   await append(topic, 300, 310)
   await using copy = await openStore(join(directory, 'deep/copy'))
-  expect(copy.recovery).toMatchObject({ clean: true, replayedRecords: 0, truncatedBytes: 0, verifiedBytes: 0, warnings: [] })
+  expect(copy.recovery).toMatchObject({
+    clean: true,
+    replayedRecords: 0,
+    truncatedBytes: 0,
+    verifiedBytes: 0,
+    warnings: [],
+  })
   expect(await copy.topics()).toEqual(['empty', 't'])
   expect((await copy.topic('empty')).config.retentionMs).toBe(86_400_000)
   expect(await contentOf(copy)).toEqual(content)
@@ -80,7 +108,10 @@ test('sealed segments are shared, the others are not', async () => {
   for (const name of data) {
     expect(inode('copy', name) === inode('store', name)).toBe(withSidecar.includes(name))
   }
-  expect(segmentsOf(topic)).toHaveLength(readdirSync(join(directory, 'copy/log'), { recursive: true }).filter((name) => String(name).endsWith('.log')).length)
+  expect(segmentsOf(topic)).toHaveLength(
+    readdirSync(join(directory, 'copy/log'), { recursive: true }).filter((name) => String(name).endsWith('.log'))
+      .length,
+  )
 })
 
 test('where there are no links, files are copied', async () => {
@@ -142,10 +173,14 @@ test('a copy made during appends holds a prefix of each partition and all that w
       const { logStart, highWatermark } = await ours.partition(partition).offsets()
       expect(highWatermark).toBeGreaterThanOrEqual(least[partition]!)
       const records = await collected(ours.read({ partition }))
-      expect(records.map((record) => record.offset)).toEqual(Array.from({ length: highWatermark - logStart }, (_, i) => logStart + i))
+      expect(records.map((record) => record.offset)).toEqual(
+        Array.from({ length: highWatermark - logStart }, (_, i) => logStart + i),
+      )
     }
     const theirs = new Set(all)
-    const starts = await Promise.all([0, 1, 2].map(async (partition) => (await topic.partition(partition).offsets()).logStart))
+    const starts = await Promise.all(
+      [0, 1, 2].map(async (partition) => (await topic.partition(partition).offsets()).logStart),
+    )
     const kept = (await contentOf(copy)).filter((line) => Number(/\/(\d+)/.exec(line)![1]) >= starts[Number(line[0])]!)
     expect(kept.filter((line) => !theirs.has(line))).toEqual([])
     expect(await collected(copy.verify({ deep: true }))).toEqual([])
@@ -220,7 +255,9 @@ test('wherever the power fails, the copy is no store or a whole one', async () =
     const image = disk.crashImage(seed)
     if (image.statSync('/d/copy/varve/identity') === undefined) {
       expect(wasDone).toBe(false)
-      await expect(openStore('/d/copy', { fileSystem: image, clock, mode: 'read-only' })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+      await expect(openStore('/d/copy', { fileSystem: image, clock, mode: 'read-only' })).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+      })
     } else {
       const copy = await openStore('/d/copy', { fileSystem: image, clock })
       expect(copy.recovery.clean).toBe(true)

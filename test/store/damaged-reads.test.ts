@@ -16,7 +16,10 @@ const RECORDS = BATCHES * BATCH_RECORDS
 async function writtenStore(): Promise<{ store: string; log: string }> {
   const store = join(temporaryDirectory(), 'store')
   const writer = await openStore(store)
-  const topic = await writer.topic('t', { create: 'if-missing', config: { segmentBytes: '24KiB', indexIntervalBytes: 3000 } })
+  const topic = await writer.topic('t', {
+    create: 'if-missing',
+    config: { segmentBytes: '24KiB', indexIntervalBytes: 3000 },
+  })
   for (let batch = 0; batch < BATCHES; batch++) {
     const values = Array.from({ length: BATCH_RECORDS }, (_, i) => valueOf(batch * BATCH_RECORDS + i))
     await topic.appendMany(values.map((value) => ({ key: null, value })))
@@ -71,7 +74,10 @@ test('a segment that is gone is missed, not skipped', async () => {
   expect(next).toBe(first)
   expect(VarveError.is(error, 'CORRUPT') && error.details).toMatchObject({ topic: 't', partition: 0, offset: first })
   expect((error as Error).message).toContain(`offsets ${first} to ${to - 1} are missing`)
-  const inside = await topic.partition(0).at(to - 1).catch((reason: unknown) => reason)
+  const inside = await topic
+    .partition(0)
+    .at(to - 1)
+    .catch((reason: unknown) => reason)
   expect((inside as Error).message).toContain(`offsets ${to - 1} to ${to - 1} are missing`)
   expect(await readFrom(topic, to)).toEqual({ next: RECORDS, error: undefined })
 })
@@ -99,29 +105,39 @@ const spoil: readonly [what: string, at: (position: number, size: number) => num
 ]
 
 for (const damagedBatch of [0, 1, 7, 14]) {
-  test.each(spoil)(`batch ${damagedBatch} of a segment with damage in %s is refused, all others are served`, async (_, at) => {
-    const { store, log } = await writtenStore()
-    const name = dataFiles(log)[1]!
-    const path = join(log, name)
-    const bytes = readFileSync(path)
-    const positions = batchPositions(bytes)
-    const place = at(positions[damagedBatch]!, (positions[damagedBatch + 1] ?? bytes.length) - positions[damagedBatch]!)
-    bytes[place] = bytes[place]! ^ 0x41
-    writeFileSync(path, bytes)
-    const from = baseOf(name) + damagedBatch * BATCH_RECORDS
-    const behind = from + BATCH_RECORDS
-    await using opened = await openStore(store)
-    const topic = await opened.topic('t')
-    for (const start of [0, from - 1, from, from + 3, behind - 1].filter((offset) => offset >= 0)) {
-      const { next, error } = await readFrom(topic, start)
-      expect(next).toBe(Math.max(start, from))
-      expect(VarveError.is(error, 'CORRUPT') && error.details).toMatchObject({ path, position: positions[damagedBatch], offset: next })
-    }
-    for (const start of [behind, behind + 1, behind + 25, RECORDS - 1]) {
-      expect(await readFrom(topic, start)).toEqual({ next: RECORDS, error: undefined })
-    }
-    expect((await topic.partition(0).at(behind + 2))?.offset).toBe(behind + 2)
-  })
+  test.each(spoil)(
+    `batch ${damagedBatch} of a segment with damage in %s is refused, all others are served`,
+    async (_, at) => {
+      const { store, log } = await writtenStore()
+      const name = dataFiles(log)[1]!
+      const path = join(log, name)
+      const bytes = readFileSync(path)
+      const positions = batchPositions(bytes)
+      const place = at(
+        positions[damagedBatch]!,
+        (positions[damagedBatch + 1] ?? bytes.length) - positions[damagedBatch]!,
+      )
+      bytes[place] = bytes[place]! ^ 0x41
+      writeFileSync(path, bytes)
+      const from = baseOf(name) + damagedBatch * BATCH_RECORDS
+      const behind = from + BATCH_RECORDS
+      await using opened = await openStore(store)
+      const topic = await opened.topic('t')
+      for (const start of [0, from - 1, from, from + 3, behind - 1].filter((offset) => offset >= 0)) {
+        const { next, error } = await readFrom(topic, start)
+        expect(next).toBe(Math.max(start, from))
+        expect(VarveError.is(error, 'CORRUPT') && error.details).toMatchObject({
+          path,
+          position: positions[damagedBatch],
+          offset: next,
+        })
+      }
+      for (const start of [behind, behind + 1, behind + 25, RECORDS - 1]) {
+        expect(await readFrom(topic, start)).toEqual({ next: RECORDS, error: undefined })
+      }
+      expect((await topic.partition(0).at(behind + 2))?.offset).toBe(behind + 2)
+    },
+  )
 }
 
 test('what lies behind damage is served without index and sidecar, and across blocks', async () => {

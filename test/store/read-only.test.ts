@@ -23,7 +23,12 @@ import {
 import { temporaryDirectory } from '../support/cli-directories.ts'
 import { collected } from '../support/collected.ts'
 
-const Numbers = defineTopic('numbers', { key: utf8(), value: json<number>(), partitions: 2, config: { segmentBytes: '4KiB' } })
+const Numbers = defineTopic('numbers', {
+  key: utf8(),
+  value: json<number>(),
+  partitions: 2,
+  config: { segmentBytes: '4KiB' },
+})
 
 function newDirectory(): string {
   return join(temporaryDirectory(), 'store')
@@ -88,8 +93,13 @@ test('a store beside its writer sees what was acknowledged, and after a refresh 
     expect(await ours.partition(partition).offsets()).toEqual(await theirs.partition(partition).offsets())
     const segments = ours.partition(partition).segments()
     expect(segments.length).toBeGreaterThan(1)
-    const bounds = theirs.partition(partition).segments().map(({ baseOffset, nextOffset, bytes, maxTimestamp }) => [baseOffset, nextOffset, bytes, maxTimestamp])
-    expect(segments.map(({ baseOffset, nextOffset, bytes, maxTimestamp }) => [baseOffset, nextOffset, bytes, maxTimestamp])).toEqual(bounds)
+    const bounds = theirs
+      .partition(partition)
+      .segments()
+      .map(({ baseOffset, nextOffset, bytes, maxTimestamp }) => [baseOffset, nextOffset, bytes, maxTimestamp])
+    expect(
+      segments.map(({ baseOffset, nextOffset, bytes, maxTimestamp }) => [baseOffset, nextOffset, bytes, maxTimestamp]),
+    ).toEqual(bounds)
   }
   expect(store.stats().local).toEqual(writer.stats().local)
 })

@@ -25,10 +25,19 @@ interface Written {
 async function writtenStore(): Promise<Written> {
   const store = join(temporaryDirectory(), 'store')
   const writer = await openStore(store)
-  const topic = await writer.topic('t', { create: 'if-missing', config: { segmentBytes: '12KiB', indexIntervalBytes: 1500 } })
+  const topic = await writer.topic('t', {
+    create: 'if-missing',
+    config: { segmentBytes: '12KiB', indexIntervalBytes: 1500 },
+  })
   for (let batch = 0; batch < BATCHES; batch++) {
     const at = 1_700_000_000_000 + batch * 1000
-    await topic.appendMany(Array.from({ length: BATCH_RECORDS }, (_, i) => ({ key: null, value: Buffer.alloc(100, batch), timestamp: at + i })))
+    await topic.appendMany(
+      Array.from({ length: BATCH_RECORDS }, (_, i) => ({
+        key: null,
+        value: Buffer.alloc(100, batch),
+        timestamp: at + i,
+      })),
+    )
   }
   await writer.close()
   const log = join(store, 'log/t-0')
@@ -79,7 +88,11 @@ test('it goes on beside appends, retention and deletion without a finding', asyn
   const appending = (async () => {
     for (let n = 0; n < 300; n++) {
       const record = { key: null, value: Buffer.alloc(200) }
-      await Promise.all([topic.append(record), topic.append(record, { durability: 'os' }), n < 50 ? passing.append(record) : undefined])
+      await Promise.all([
+        topic.append(record),
+        topic.append(record, { durability: 'os' }),
+        n < 50 ? passing.append(record) : undefined,
+      ])
       if (n % 40 === 39) await topic.partition(0).deleteBefore(n)
       if (n === 60) await writer.deleteTopic('passing')
       appended = n
@@ -159,7 +172,9 @@ test('sidecars and indexes that are damaged, missing or of another segment are f
   })
   const findings = await findingsIn(store)
   expect(findings.map(({ path }) => path)).toEqual(
-    [kin(0, 'varve'), kin(1, 'varve'), kin(2, 'index'), kin(2, 'timeindex'), kin(files.length - 1, 'index')].map((name) => `log/t-0/${name}`),
+    [kin(0, 'varve'), kin(1, 'varve'), kin(2, 'index'), kin(2, 'timeindex'), kin(files.length - 1, 'index')].map(
+      (name) => `log/t-0/${name}`,
+    ),
   )
 })
 
@@ -192,10 +207,17 @@ test('what was put beside the files is told once, what is damaged among the smal
   for (const name of strays) writeFileSync(join(store, name), 'x')
   change(join(store, 'log/recovery-point-offset-checkpoint'), (bytes) => bytes.subarray(0, 3))
   change(join(store, 'log/t-0/leader-epoch-checkpoint'), () => Buffer.from('nonsense'))
-  change(join(store, 'log/t-0/partition.metadata'), (bytes) => Buffer.from(bytes.toString().replace(/.$/, (last) => (last === 'A' ? 'Q' : 'A'))))
+  change(join(store, 'log/t-0/partition.metadata'), (bytes) =>
+    Buffer.from(bytes.toString().replace(/.$/, (last) => (last === 'A' ? 'Q' : 'A'))),
+  )
   const findings = await findingsIn(store)
   expect(findings.map(({ path }) => path).sort()).toEqual(
-    [...strays, 'log/recovery-point-offset-checkpoint', 'log/t-0/leader-epoch-checkpoint', 'log/t-0/partition.metadata'].sort(),
+    [
+      ...strays,
+      'log/recovery-point-offset-checkpoint',
+      'log/t-0/leader-epoch-checkpoint',
+      'log/t-0/partition.metadata',
+    ].sort(),
   )
 })
 

@@ -3,7 +3,12 @@
  */
 import { defineTopic, json, openStore, utf8 } from '../../src/varve.ts'
 
-const Numbers = defineTopic('numbers', { key: utf8(), value: json<number>(), partitions: 2, config: { segmentBytes: '4KiB' } })
+const Numbers = defineTopic('numbers', {
+  key: utf8(),
+  value: json<number>(),
+  partitions: 2,
+  config: { segmentBytes: '4KiB' },
+})
 const [directory = '', count = '0'] = process.argv.slice(2)
 
 await using store = await openStore(directory)

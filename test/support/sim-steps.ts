@@ -297,7 +297,8 @@ export class Steps {
         if (isStale(error)) return
         if (!VarveError.is(error)) return this.#host.violated(`${what} failed with ${(error as Error).stack}`)
         if (error.code === 'LOG_FAILED') this.hasFailed = true
-        if (error.code === 'INTERNAL' || error.code === 'CORRUPT') this.#host.violated(`${what} failed with ${error.stack}`)
+        const isDamage = error.code === 'CORRUPT' && !this.#host.isTroubled
+        if (error.code === 'INTERNAL' || isDamage) this.#host.violated(`${what} failed with ${error.stack}`)
         const isFine = this.#host.isTroubled || alsoFine.includes(error.code) || error.code === 'TOPIC_MISSING'
         if (!isFine) this.#host.violated(`${what} failed with ${error.stack}`)
       },
