@@ -36,7 +36,10 @@ export async function writeCloseState(engine: Engine, catalog: Catalog): Promise
 function closeLog(engine: Engine, log: PartitionLog): ClosedLog {
   const host = { fileSystem: engine.options.fileSystem, warn: () => undefined }
   const segments = log.view.segments.map((segment) => closeSegment(engine, log, segment))
-  const survey = surveyLog(host, log)
+  const found = surveyLog(host, log)
+  const bases = new Set(segments.map((segment) => segment.baseOffset))
+  // A file that should have gone and is still there does not belong: the next open finds it and removes it.
+  const survey = { ...found, bases: found.bases.filter((base) => bases.has(base.baseOffset)) }
   return {
     logId: log.id,
     logStart: log.logStart,

@@ -13,7 +13,6 @@ import { FilePool } from './base/file-pool.ts'
 import type { FileSystem, Watch } from './base/file-system.ts'
 import type { Timer } from './base/clock.ts'
 import { SerialQueue } from './base/serial-queue.ts'
-import { missingOffsets } from './log/damage.ts'
 import { FollowedLog } from './log/follow.ts'
 import type { FollowDoor } from './log/follow.ts'
 import { IndexCache } from './log/load-indexes.ts'
@@ -23,7 +22,9 @@ import type { Catalog, CatalogTopic } from './metadata/catalog.ts'
 import type { ResolvedTopicConfig } from './metadata/topic-config.ts'
 import type { ResolvedOpenOptions } from './options.ts'
 import type { StorePaths } from './segment/segment-files.ts'
+import type { MarksWriter } from './metadata/marks-file.ts'
 import { configOf, missingCatalog, topicLogs } from './store-catalog.ts'
+import { readIdentity } from './store-identity.ts'
 import { MarksReader } from './store-marks-reader.ts'
 import { directoryState, fileState, MAX_READ_FILES, openSnapshot } from './store-snapshot.ts'
 import type { StoreSnapshot } from './store-snapshot.ts'
@@ -35,6 +36,8 @@ const POLL_MS = 100
 const PAUSE_MS = 5
 /** Looks until files and marks agree: about a second. */
 const MOST_LOOKS = 200
+/** After so many a file that is missing is damage, and not one that a writer has just removed. */
+const PATIENT_LOOKS = 40
 /** A snapshot that fails again and again is damaged. */
 const MOST_SNAPSHOTS = 5
 /** Looks of the timer that may fail before those who wait are told. */
@@ -70,8 +73,6 @@ export class Follower {
   /** The writer whose marks were shown last, and up to which change of them. */
   #writer: string | undefined
   #version = -1
-  /** Why the last look was not the last. */
-  #reason: VarveError | undefined
   readonly #queue = new SerialQueue()
   #next: Promise<void> | undefined
   #watch: Watch | undefined
@@ -118,6 +119,20 @@ export class Follower {
     return this.#next
   }
 
+  /** A file is not where it was: sees what there is now, and waits for a writer that is just opening. */
+  async lookAgain(): Promise<void> {
+    await this.refresh()
+    for (let looks = 0; this.#isOutdated(); looks++) {
+      if (looks === MOST_LOOKS) {
+        // It died before it could say anything: what it left is what the next one would find.
+        await this.#queue.run(() => this.#takeSnapshot())
+        return
+      }
+      await this.#pause()
+      await this.refresh()
+    }
+  }
+
   /** Ends everything with this error; a look under way is waited for. */
   async close(error: VarveError): Promise<void> {
     this.#closed = error
@@ -132,34 +147,51 @@ export class Follower {
     let failed = 0
     for (let looks = 0; ; looks++) {
       this.#checkOpen()
-      this.#reason = undefined
       try {
-        if (await this.#lookOnce()) return
+        if (await this.#lookOnce(looks > PATIENT_LOOKS)) return
       } catch (error) {
         // A writer that opens right now may make files look wrong for a moment.
         if (this.#closed !== undefined || ++failed === MOST_SNAPSHOTS) throw error
       }
-      if (looks === MOST_LOOKS) throw this.#reason ?? busy(this.#paths)
+      if (looks === MOST_LOOKS) throw busy(this.#paths)
       await this.#pause()
     }
   }
 
-  /** True when all is shown as it is. */
-  async #lookOnce(): Promise<boolean> {
+  /** True when all is shown as it is; `anyway`: although files are missing. */
+  async #lookOnce(anyway: boolean): Promise<boolean> {
     this.#marks.read()
     const { writer, version } = this.#marks
-    const isLive = writer?.bootId === this.#bootId && writer.writerEpoch > (this.#snapshot?.closedEpoch ?? -1)
-    if (isLive && !this.#opensClosed()) {
+    if (writer !== undefined && this.#isLive(writer) && !this.#opensClosed()) {
       const state = fileState(this.#live.fileSystem, this.#paths.catalog)
       if (version === this.#version && state === this.#catalogState) return true
       const catalog = state === this.#catalogState ? this.#catalog : this.#readCatalog()
       const isMarked = this.#marks.hasMarks || catalog.topics.every((topic) => topic.state !== 'live')
-      if (isMarked) return this.#followAll(writer.id, version, catalog, state)
+      if (isMarked) return this.#followAll(writer.id, version, catalog, state, anyway)
     }
     // Until a writer has marked something, what was shown is still what there is.
     if (this.#writer !== undefined) return true
     if (this.#snapshot?.state === directoryState(this.#live.fileSystem, this.#paths)) return true
     return this.#takeSnapshot()
+  }
+
+  /**
+   * Marks of a writer of this boot, and of the newest one: before a writer marks anything it may change files. What a
+   * closed store's record says needs no marks.
+   */
+  #isLive(writer: MarksWriter): boolean {
+    const { bootId, writerEpoch } = writer
+    return bootId === this.#bootId && writerEpoch === this.#epoch() && writerEpoch > (this.#snapshot?.closedEpoch ?? -1)
+  }
+
+  /** What is shown is the work of a writer, and a newer one has begun. */
+  #isOutdated(): boolean {
+    return this.#writer !== undefined && this.#marks.writer?.writerEpoch !== this.#epoch()
+  }
+
+  /** Of the newest writer. */
+  #epoch(): number {
+    return readIdentity(this.#live.fileSystem, this.#paths)?.epoch ?? -1
   }
 
   /** The first look finds a store that was closed in order. */
@@ -173,6 +205,7 @@ export class Follower {
     if (snapshot === undefined) return false
     this.#checkOpen()
     this.#snapshot = snapshot
+    this.#writer = undefined
     this.#doors.push(snapshot.door)
     const found = new Map(snapshot.logs.map((log) => [log.id, log]))
     this.#showCatalog(snapshot.catalog, '', snapshot.door)
@@ -180,12 +213,18 @@ export class Follower {
     return true
   }
 
-  async #followAll(writer: string, version: number, catalog: Catalog, catalogState: string): Promise<boolean> {
+  async #followAll(
+    writer: string,
+    version: number,
+    catalog: Catalog,
+    catalogState: string,
+    anyway: boolean,
+  ): Promise<boolean> {
     this.#showCatalog(catalog, catalogState, this.#live)
     let agree = true
     for (const log of this.logs) {
       this.#checkOpen()
-      if (!(await this.#follow(writer, log))) agree = false
+      if (!(await this.#follow(writer, log, anyway))) agree = false
     }
     this.#marks.read()
     if (!agree || this.#marks.writer?.id !== writer) return false
@@ -195,17 +234,15 @@ export class Follower {
   }
 
   /** One log as its marks have it; one without marks stays as it was. False: they do not agree with the files yet. */
-  async #follow(writer: string, log: FollowedLog): Promise<boolean> {
+  async #follow(writer: string, log: FollowedLog, anyway: boolean): Promise<boolean> {
     const marks = this.#marks.of(log.id)
     if (marks === undefined || log.shows(writer, marks)) return true
-    let isThere = false
     try {
-      isThere = await log.follow(this.#live, writer, marks)
+      if (!(await log.follow(this.#live, writer, marks, anyway))) return false
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error
+      return false
     }
-    if (!isThere) this.#reason = missingOffsets(log, marks.activeBase, marks.highWatermark)
-    if (!isThere) return false
     this.#marks.read()
     const after = this.#marks.of(log.id)
     return after === undefined || log.isAsIn(writer, after)

@@ -24,9 +24,14 @@ export class StoreMarks {
   static create(fileSystem: FileSystem, path: string, writer: MarksWriter): StoreMarks {
     const isThere = fileSystem.statSync(path) !== undefined
     const file = fileSystem.openSync(path, isThere ? 'write' : 'create')
-    // Order matters: a follower must not see old slots under the new header.
-    file.truncateSync(0)
-    file.writeSync(encodeMarksHeader(writer), 0)
+    try {
+      // Order matters: a follower must not see old slots under the new header.
+      file.truncateSync(0)
+      file.writeSync(encodeMarksHeader(writer), 0)
+    } catch (error) {
+      file.closeSync()
+      throw error
+    }
     return new StoreMarks(file)
   }
 
@@ -44,10 +49,10 @@ export class StoreMarks {
     }
   }
 
-  /** Where the segments do not end at the high watermark, what was shown last is shown on. */
+  /** What the segments hold below the high watermark. When they reach beyond it, what was shown last is shown on. */
   #set(log: PartitionLog): void {
     const { active } = log
-    const before = active.nextOffset === log.highWatermark ? undefined : this.#mirror.get(log.id)
+    const before = active.nextOffset <= log.highWatermark ? undefined : this.#mirror.get(log.id)
     const shown = before?.highWatermark ?? Math.min(log.highWatermark, active.nextOffset)
     this.#mirror.set(
       log.id,

@@ -12,10 +12,12 @@ import { arenaBytesLent } from './base/arena.ts'
 import { flag, optionsObject, signalOf } from './base/checks.ts'
 import { bytes, nullable } from './base/codec.ts'
 import { fileError, VarveError } from './base/errors.ts'
+import type { FileSystem } from './base/file-system.ts'
 import { checkTopicName, isInternalName } from './base/topic-definition.ts'
 import type { TopicDefinition } from './base/topic-definition.ts'
 import { initHashes } from './base/xxh64.ts'
 import type { FollowedLog } from './log/follow.ts'
+import type { PartitionLog } from './log/log.ts'
 import type { ResolvedOpenOptions } from './options.ts'
 import { storePaths } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
@@ -62,7 +64,7 @@ class ReadOnlyStore implements ReadStore {
       pointReads: options.localReads,
       loadIndexes: (log, segment) => (log as FollowedLog).door.indexes.load(segment),
       countRead: (count) => (this.#readBytes += count),
-      lookAgain: () => follower.refresh(),
+      lookAgain: () => follower.lookAgain(),
       deleteBefore: undefined,
     }
   }
@@ -104,8 +106,9 @@ class ReadOnlyStore implements ReadStore {
     const { deep, signal } = optionsObject(options, ['deep', 'signal'], '')
     this.#checkOpen(signal)
     const { fileSystem, logs } = this.#follower
-    const lookAgain = (): Promise<void> => this.#follower.refresh()
-    const subject = { fileSystem, clock: this.#options.clock, paths: this.#paths, logs, lookAgain }
+    const lookAgain = (): Promise<void> => this.#follower.lookAgain()
+    const filesOf = (log: PartitionLog): FileSystem => (log as FollowedLog).door.fileSystem
+    const subject = { fileSystem, filesOf, clock: this.#options.clock, paths: this.#paths, logs, lookAgain }
     return verifyStore(subject, flag(deep ?? false, 'deep'), signal)
   }
 

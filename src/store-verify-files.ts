@@ -93,7 +93,9 @@ export function verifyStrays(host: VerifyHost, log: PartitionLog): void {
   for (const { name } of entriesOf(host.fileSystem, log.directory)) {
     const file = parseSegmentFileName(name)
     if (file?.state !== 'final' || file.kind !== 'log') continue
-    if (bases.has(file.baseOffset) || file.baseOffset > log.active.baseOffset) continue
+    // Below the local start it is about to be removed, above the active one it is about to be one.
+    if (file.baseOffset < log.localStart || file.baseOffset > log.active.baseOffset) continue
+    if (bases.has(file.baseOffset)) continue
     const what = 'belongs to no segment of its log'
     host.complain({ path: joinPath(log.directory, name), what, offset: file.baseOffset })
   }

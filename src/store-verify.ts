@@ -19,6 +19,8 @@ import type { StoreState } from './store-verify-files.ts'
 
 export interface VerifySubject {
   readonly fileSystem: FileSystem
+  /** Where the files of a log are, when that is elsewhere. */
+  readonly filesOf?: ((log: PartitionLog) => FileSystem) | undefined
   readonly clock: Clock
   readonly paths: StorePaths
   readonly logs: readonly PartitionLog[]
@@ -82,7 +84,7 @@ async function* verifyLog(
 /** Throws CLOSED when it is the store that has ended. */
 function hasLeft(log: PartitionLog, segment: Segment): boolean {
   if (VarveError.is(log.ended, 'CLOSED')) throw log.ended
-  return segment.phase === 'retired' || log.ended !== undefined
+  return segment.phase === 'retired' || segment.nextOffset <= log.localStart || log.ended !== undefined
 }
 
 /** Segments follow each other, and begin where the log does. */
@@ -112,6 +114,10 @@ class StoreCheck implements VerifyHost {
 
   get fileSystem(): FileSystem {
     return this.subject.fileSystem
+  }
+
+  filesOf(log: PartitionLog): FileSystem {
+    return this.subject.filesOf?.(log) ?? this.fileSystem
   }
 
   get hasAny(): boolean {

@@ -44,6 +44,8 @@ export class FollowedLog extends PartitionLog {
   /** The writer whose marks are shown; undefined: none, what is shown comes from elsewhere. */
   writer: string | undefined
   #shown: LogMarks | undefined
+  /** The active segment, when its file should be there and is not. */
+  #missing: Segment | undefined
   /** Identities of data files. */
   readonly #files = new WeakMap<Segment, string>()
   readonly #awaited: () => void
@@ -96,11 +98,15 @@ export class FollowedLog extends PartitionLog {
     )
   }
 
-  /** Shows what the marks say. False: files are not as the marks want them; these have moved on, or it is damage. */
-  async follow(door: FollowDoor, writer: string, marks: LogMarks): Promise<boolean> {
+  /**
+   * Shows what the marks say. False: the files are not as the marks want them. These have moved on, or it is damage:
+   * then `anyway` shows what is there, and whoever reads the rest is told.
+   */
+  async follow(door: FollowDoor, writer: string, marks: LogMarks, anyway: boolean): Promise<boolean> {
     const isSame = this.writer === writer && this.#shown?.generation === marks.generation
     const segments = isSame ? await this.#grown(marks) : await this.#rebuilt(door, this.writer !== writer, marks)
-    if (segments === undefined) return false
+    const isThere = segments[0]!.baseOffset <= marks.localStart && segments.at(-1) !== this.#missing
+    if (!isThere && !anyway) return false
     this.#show(door, segments, marks.logStart, marks.localStart, marks.highWatermark)
     this.writer = writer
     this.#shown = marks
@@ -113,16 +119,15 @@ export class FollowedLog extends PartitionLog {
   }
 
   /** Another active segment than before: the marks have moved on within their generation. */
-  async #grown(marks: LogMarks): Promise<readonly Segment[] | undefined> {
+  async #grown(marks: LogMarks): Promise<readonly Segment[]> {
     const { active } = this
     if (active.baseOffset !== marks.activeBase) return this.#rebuilt(this.door, false, marks)
     await walkOn(active, marks.activePosition, marks.highWatermark, this.config)
     return this.view.segments
   }
 
-  async #rebuilt(door: FollowDoor, anew: boolean, marks: LogMarks): Promise<readonly Segment[] | undefined> {
+  async #rebuilt(door: FollowDoor, anew: boolean, marks: LogMarks): Promise<readonly Segment[]> {
     const found = this.#find(door, marks)
-    if (found.at(-1)?.base !== marks.activeBase && marks.activePosition > 0) return undefined
     const known = new Map(anew ? [] : this.view.segments.map((segment) => [segment.baseOffset, segment]))
     const segments: Segment[] = []
     for (const [i, file] of found.entries()) {
@@ -134,8 +139,17 @@ export class FollowedLog extends PartitionLog {
       const last = segments.at(-1)
       if (last?.baseOffset === file.base) this.#files.set(last, file.identity)
     }
-    const isThere = segments.at(-1)?.baseOffset === marks.activeBase
-    return isThere ? segments : [...segments, emptySegment(door, this.directory, marks.activeBase, this.config)]
+    if (segments.at(-1)?.baseOffset !== marks.activeBase) segments.push(this.#missingActive(door, marks))
+    return segments
+  }
+
+  /** An active segment without a file: it is empty, or its bytes are missed by whoever reads them. */
+  #missingActive(door: FollowDoor, marks: LogMarks): Segment {
+    const segment = emptySegment(door, this.directory, marks.activeBase, this.config)
+    segment.facts.sizeBytes = marks.activePosition
+    segment.facts.nextOffset = Math.max(marks.activeBase, marks.highWatermark)
+    if (marks.activePosition > 0) this.#missing = segment
+    return segment
   }
 
   /** Data files of the log up to the active segment, by rising base. */

@@ -110,6 +110,8 @@ function rebuild(segment: Segment): void {
     segment.data.open(),
     { from: 0, to: segment.sizeBytes, minOffset: segment.baseOffset, verify: true },
     (batch) => {
+      // No checksum covers a base offset: the walk to it will tell.
+      if (batch.lastOffset >= segment.nextOffset) return false
       scratch.noteBatch(batch.baseOffset, batch.lastOffset, batch.maxTimestamp, batch.size, batch.leaderEpoch)
       return true
     },

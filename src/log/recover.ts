@@ -183,22 +183,30 @@ class LogRecovery {
   async #scan(segment: Segment, size: number, durable: number, nextBase: number | undefined): Promise<boolean> {
     let from = 0
     for (;;) {
-      const walked = await this.#walk(segment, from, size, durable)
+      const walked = await this.#walk(segment, from, size, durable, this.#endOf(segment, nextBase))
       this.#host.countVerified(walked.position - from)
       if (walked.end === 'clean-end' && walked.position >= size) break
       if (walked.position >= durable) return this.#cut(segment, walked.position, size, durable)
-      from = this.#skipDamage(segment, walked.position, Math.min(durable, size), walked.end, nextBase)
+      const what = walked.end === 'clean-end' ? 'offsets out of place' : walked.end
+      from = this.#skipDamage(segment, walked.position, Math.min(durable, size), what, nextBase)
       if (from === -1) break
     }
     if (size > durable) this.#rewrite(segment, durable, size)
     return true
   }
 
-  #walk(segment: Segment, from: number, size: number, durable: number): ReturnType<typeof walkFile> {
+  /** The offset behind the segment's part below the frontier, as far as the frontier and the next file tell. */
+  #endOf(segment: Segment, nextBase: number | undefined): number {
+    const { end } = this.#frontier
+    return segment.baseOffset === end.segmentBase ? end.nextOffset : (nextBase ?? end.nextOffset)
+  }
+
+  #walk(segment: Segment, from: number, size: number, durable: number, end: number): ReturnType<typeof walkFile> {
     const options = { from, to: size, minOffset: segment.nextOffset, verify: true }
     return segment.data.during((file) =>
       walkFile(file, options, (batch, position) => {
-        if (position >= durable && !this.#isNext(batch, segment)) return false
+        // No checksum covers a base offset.
+        if (position < durable ? batch.lastOffset >= end : !this.#isNext(batch, segment)) return false
         segment.noteBatch(batch.baseOffset, batch.lastOffset, batch.maxTimestamp, batch.size, batch.leaderEpoch)
         return true
       }),
@@ -212,9 +220,7 @@ class LogRecovery {
 
   /** Damage below the frontier: says so and goes on behind it. Answers where, -1 when nothing whole follows. */
   #skipDamage(segment: Segment, position: number, durable: number, what: string, nextBase: number | undefined): number {
-    const { end } = this.#frontier
-    const isLast = segment.baseOffset === end.segmentBase
-    const endOffset = isLast ? end.nextOffset : (nextBase ?? end.nextOffset)
+    const endOffset = this.#endOf(segment, nextBase)
     const bytes = new Uint8Array(durable - position)
     const got = segment.data.open().readSync(bytes, position)
     const found = findBatch(bytes, new DataView(bytes.buffer), 1, got, segment.nextOffset, endOffset)

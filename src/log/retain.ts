@@ -39,8 +39,16 @@ export async function raiseStart(host: RetainHost, log: PartitionLog, logStart: 
   // Order matters: what a failed write would bring back at the next open stays readable until then.
   log.logStart = start
   log.localStart = localStart
-  if (gone.length > 0) retireSegments(host.clock, log, gone, (segment) => host.forgetIndexes(segment))
+  // Followers are told before a file goes, and again when the structure has changed.
+  mark(host, log)
+  if (gone.length > 0) {
+    retireSegments(host.clock, log, gone, (segment) => host.forgetIndexes(segment))
+    mark(host, log)
+  }
   log.wakeReaders()
+}
+
+function mark(host: RetainHost, log: PartitionLog): void {
   try {
     host.markLogs([log])
   } catch (error) {

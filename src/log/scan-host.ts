@@ -41,9 +41,14 @@ export function loadIndexes(host: ScanHost, log: PartitionLog, segment: Segment)
 export async function leftLog(host: ScanHost, log: PartitionLog, segment: Segment, offset: number): Promise<void> {
   for (let looks = 0; host.lookAgain !== undefined && looks < MOST_LOOKS; looks++) {
     await host.lookAgain()
-    if (segment.phase === 'retired') return
+    if (hasLeft(log, segment)) return
     // Names change a moment before the marks do.
     await new Promise<void>((resolve) => host.clock.timer(LOOK_MS, resolve, true))
   }
-  if (segment.phase !== 'retired') throw damagedSegment(log, segment, 0, 'the file is missing', offset)
+  if (!hasLeft(log, segment)) throw damagedSegment(log, segment, 0, 'the file is missing', offset)
+}
+
+/** The start of the log is raised a moment before its segments go. */
+function hasLeft(log: PartitionLog, segment: Segment): boolean {
+  return segment.phase === 'retired' || segment.nextOffset <= log.localStart
 }

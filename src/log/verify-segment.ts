@@ -37,6 +37,8 @@ export interface Complaint {
 
 export interface VerifyHost {
   readonly fileSystem: FileSystem
+  /** Where the files of a log are read now: a store that follows another one may change over to other files. */
+  filesOf(log: PartitionLog): FileSystem
   readonly deep: boolean
   /** Throws when nobody wants to know any more. */
   checkAborted(): void
@@ -64,6 +66,7 @@ class SegmentCheck {
   readonly #host: VerifyHost
   readonly #log: PartitionLog
   readonly #segment: Segment
+  readonly #fileSystem: FileSystem
   readonly #size: number
   readonly #nextOffset: number
   readonly #isSealed: boolean
@@ -79,6 +82,7 @@ class SegmentCheck {
     this.#host = host
     this.#log = log
     this.#segment = segment
+    this.#fileSystem = host.filesOf(log)
     this.#size = segment.sizeBytes
     this.#nextOffset = Math.min(segment.nextOffset, log.highWatermark)
     this.#isSealed = segment.phase === 'sealed'
@@ -102,7 +106,7 @@ class SegmentCheck {
   /** False when there is nothing to walk. */
   #checkSize(): boolean {
     const { path } = this.#segment.data
-    const stat = this.#host.fileSystem.statSync(path)
+    const stat = this.#fileSystem.statSync(path)
     if (stat === undefined) {
       if (this.#size > 0) this.complain(path, 'is missing', this.#segment.baseOffset)
       return false
@@ -118,7 +122,7 @@ class SegmentCheck {
 
   #readSidecar(): Sidecar | undefined {
     const path = this.#pathOf('varve')
-    const bytes = readWholeFile(this.#host.fileSystem, path, MAX_SIDECAR)
+    const bytes = readWholeFile(this.#fileSystem, path, MAX_SIDECAR)
     const { baseOffset } = this.#segment
     if (bytes === undefined) this.complain(path, 'is missing; it is made anew at the next recovery', baseOffset)
     if (bytes === undefined) return undefined
@@ -163,7 +167,7 @@ class SegmentCheck {
     const closed = this.#segment.offsets === undefined ? this.#segment.closedIndexes : undefined
     if (sidecar === undefined && closed === undefined) return NOTHING
     const path = this.#pathOf(kind)
-    const read = readWholeFile(this.#host.fileSystem, path, MAX_INDEX)
+    const read = readWholeFile(this.#fileSystem, path, MAX_INDEX)
     const bytes = read === 'too-large' ? NOTHING : read
     const fact = kind === 'index' ? closed?.offset : closed?.time
     const isRight =

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { BATCH_LENGTH, BEFORE_LENGTH, CRC, ATTRIBUTES, RECORDS } from '../../src/segment/batch-format.ts'
 import { crc32c } from '../../src/base/crc32c.ts'
-import { openStore, type Finding } from '../../src/varve.ts'
+import { openStore, type Finding, type TopicConfig } from '../../src/varve.ts'
 import { temporaryDirectory } from '../support/cli-directories.ts'
 import { collected } from '../support/collected.ts'
 
@@ -81,7 +81,7 @@ test('a store without damage has no findings, closed, beside its writer and by i
 test('it goes on beside appends, retention and deletion without a finding', async () => {
   const directory = join(temporaryDirectory(), 'store')
   await using writer = await openStore(directory)
-  const config = { segmentBytes: '8KiB', fileDeleteDelayMs: 0 }
+  const config: TopicConfig = { segmentBytes: '8KiB', fileDeleteDelayMs: 0 }
   const topic = await writer.topic('t', { create: 'if-missing', config })
   const passing = await writer.topic('passing', { create: 'if-missing', config })
   let appended = 0

@@ -22,6 +22,7 @@ export interface SimConfig {
   /** Share of appends that ask for `disk`. */
   readonly diskShare: number
   readonly tuning: TuningOptions
+  readonly maxQueuedBytes: number
   readonly topics: readonly TopicPlan[]
   /** Crashes, or closes, and opens again this often. */
   readonly lives: number
@@ -88,6 +89,7 @@ export function drawConfig(seed: number): SimConfig {
     durability: draw.pick(['disk', 'disk', 'os', { intervalMs: 50 }]),
     diskShare: draw.pick([0, 0.3, 0.5, 0.7, 1]),
     tuning: drawTuning(draw),
+    maxQueuedBytes: draw.pick([50_000, 50_000, 1500]),
     topics: Array.from({ length: draw.int(1, 3) }, (_, i) => drawTopic(draw, `t${i}`)),
     lives: draw.int(1, 5),
     stepsPerLife: draw.int(4, 24),

@@ -8,6 +8,7 @@ import type { Operation, OperationKind } from '../../src/base/sim-core.ts'
 import { errnoError } from '../../src/base/sim-errno.ts'
 import type { FaultKind, SimConfig } from './sim-config.ts'
 import type { Draw } from './sim-draw.ts'
+import type { Reach } from './sim-reach.ts'
 
 const CAPACITY = 2 ** 40
 
@@ -56,6 +57,7 @@ export class Trouble {
   readonly #draw: Draw
   readonly #faults: Fault[] = []
   readonly #reached: (what: string) => void
+  readonly #reach: Reach
   #crash: Moment | undefined
   #clones: Moment[] = []
   #onClone: (fs: SimulatedFileSystem) => void = () => undefined
@@ -63,11 +65,12 @@ export class Trouble {
   #emptyAt = Infinity
   #isPaused = false
 
-  constructor(fs: SimulatedFileSystem, profile: CrashProfile, draw: Draw, reached: (what: string) => void) {
+  constructor(fs: SimulatedFileSystem, profile: CrashProfile, draw: Draw, reached: (what: string) => void, reach: Reach) {
     this.#fs = fs
     this.#profile = profile
     this.#draw = draw
     this.#reached = reached
+    this.#reach = reach
     fs.onOperation((operation) => this.#look(operation))
   }
 
@@ -132,6 +135,7 @@ export class Trouble {
   }
 
   #look(operation: Operation): void {
+    this.#reach.look(operation)
     if (this.#crash !== undefined && isAt(this.#crash, operation)) {
       this.crashNow()
       return

@@ -17,6 +17,7 @@ import { drawConfig } from './sim-config.ts'
 import { Draw } from './sim-draw.ts'
 import { Trouble } from './sim-faults.ts'
 import { checkFiles } from './sim-files.ts'
+import { Reach } from './sim-reach.ts'
 import { Model } from './sim-model.ts'
 import type { Status } from './sim-model.ts'
 import { isStale, Steps } from './sim-steps.ts'
@@ -65,6 +66,7 @@ class World implements StepHost {
   readonly #fs: SimulatedFileSystem
   readonly #trace: ((text: string) => void) | undefined
   readonly #clones: Clone[] = []
+  readonly #reach: Reach = new Reach((what) => this.reached(what))
   #trouble: Trouble
   #found: Violation | undefined
   #isClone = false
@@ -151,7 +153,8 @@ class World implements StepHost {
   }
 
   #newTrouble(): Trouble {
-    return new Trouble(this.#fs, this.config.profile, this.draw, (what) => this.reached(what))
+    const reached = (what: string): void => this.reached(what)
+    return new Trouble(this.#fs, this.config.profile, this.draw, reached, this.#reach)
   }
 
   #checkFound(): void {
@@ -177,13 +180,14 @@ class World implements StepHost {
   async #tryOpen(): Promise<Store | undefined> {
     const failures = this.#trouble.failures
     this.opens++
+    this.#reach.opens()
     let outcome: { store?: Store; error?: unknown } | undefined
     const opening = openStore(DIRECTORY, {
       fileSystem: this.#fs,
       clock: this.clock,
       random: seededRandom(this.draw.int(0, 2 ** 30)),
       durability: this.config.durability,
-      maxQueuedBytes: 50_000,
+      maxQueuedBytes: this.config.maxQueuedBytes,
       [TUNING]: this.config.tuning,
     } as Parameters<typeof openStore>[1] & { mode: 'read-write' })
     opening.then(
@@ -191,11 +195,12 @@ class World implements StepHost {
       (error: unknown) => (outcome = { error }),
     )
     for (let step = 0; step < SETTLE_STEPS && outcome === undefined; step++) await this.clock.advance(step === 0 ? 1 : SETTLE_MS)
+    this.#reach.isOpening = false
     if (outcome === undefined) throw new Violation('I32 the open never settled')
     if (outcome.error === undefined) return outcome.store
     const { error } = outcome
     this.note(`open failed: ${String(error)}`)
-    const isCaused = this.#trouble.crashed || this.#trouble.failures > failures || this.#trouble.full
+    const isCaused = this.#trouble.crashed || this.#trouble.failures > failures || this.#trouble.wasFull
     if (!isCaused || !isOpenFailure(error)) {
       throw new Violation(`the open failed: ${(error as Error).stack}\n${String((error as Error).cause)}`)
     }
@@ -272,7 +277,9 @@ class World implements StepHost {
       this.reached('crash after a close')
       this.#trouble.crashNow()
     }
-    if (this.#trouble.crashed) this.crashes++
+    if (!this.#trouble.crashed) return
+    this.crashes++
+    for (const topic of this.model.topics.values()) if (topic.state === 'going') this.reached('topic half deleted at a crash')
   }
 
   async #checkBeforeEnd(store: Store): Promise<void> {

@@ -162,6 +162,8 @@ export class Steps {
   #acknowledged(sent: Sent, partition: number, receipt: Receipt): void {
     sent.status = receipt.ack === 'os' ? 'os' : 'disk'
     sent.offset = receipt.offset
+    const isDirect = sent.value !== null && sent.value.length > (this.#host.config.tuning.directGroupBytes ?? Infinity)
+    if (receipt.ack === 'disk' && isDirect) this.#host.reached('group: direct')
     this.#host.note(`  id ${sent.id} is at ${receipt.offset}, ${receipt.ack}`)
     if (receipt.partition !== partition) this.#host.violated(`id ${sent.id} went to partition ${receipt.partition}`)
   }
@@ -229,6 +231,7 @@ export class Steps {
     const call = handle.partition(partition).deleteBefore(offset)
     const done = call.then(() => {
       model.startAcknowledged = Math.max(model.startAcknowledged, offset)
+      if (offset > 0) this.#host.reached('log start raised')
     })
     this.#trackCall(done, `deleteBefore ${handle.name}/${partition} ${offset}`, ['OFFSET_OUT_OF_RANGE'])
   }
