@@ -161,7 +161,11 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   }
 
   diskFull(_error: unknown): void {
-    this.#reserve.release()
+    try {
+      this.#reserve.release()
+    } catch {
+      // It was to help. Without its room the journal keeps what the segments cannot take.
+    }
   }
 
   /** A log is gone: its files are nobody's any more. */

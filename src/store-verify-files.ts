@@ -90,7 +90,7 @@ export function verifyNames(host: VerifyHost, paths: StorePaths, catalog: Catalo
 /** Tells of data files that belong to no segment of their log. */
 export function verifyStrays(host: VerifyHost, log: PartitionLog): void {
   const bases = new Set(log.view.segments.map((segment) => segment.baseOffset))
-  for (const { name } of entriesOf(host.fileSystem, log.directory)) {
+  for (const { name } of entriesOf(host.filesOf(log), log.directory)) {
     const file = parseSegmentFileName(name)
     if (file?.state !== 'final' || file.kind !== 'log') continue
     // Below the local start it is about to be removed, above the active one it is about to be one.

@@ -139,7 +139,7 @@ export class Committer {
 
   async #appendNames(ends: readonly DurableEnd[], floors: Parameters<Journal['append']>[2]): Promise<void> {
     this.#checkFailure()
-    this.#host.checkWriter()
+    this.#checkWriter()
     while (!this.#journal.hasRoom) {
       await this.#progress.next()
       this.#checkFailure()
@@ -165,6 +165,14 @@ export class Committer {
     this.#waiting.clear()
     this.#settled()
     return failure
+  }
+
+  #checkWriter(): void {
+    try {
+      this.#host.checkWriter()
+    } catch (error) {
+      throw this.fail(error)
+    }
   }
 
   #checkFailure(): void {

@@ -7,6 +7,7 @@
  * Shared   synchronous; one per store.
  */
 import type { FileSystem } from '../base/file-system.ts'
+import { fileError } from '../base/errors.ts'
 import { readFileSync } from '../base/read-file.ts'
 import { xxh64 } from '../base/xxh64.ts'
 import { OffsetIndex } from '../index/offset-index.ts'
@@ -106,6 +107,15 @@ export function readSidecar(fileSystem: FileSystem, segment: Segment): Sidecar |
 /** Builds the indexes from the data file, up to its end or the first damage: who reads on from there walks. */
 function rebuild(segment: Segment): void {
   const scratch = Segment.scratch(segment, emptyFacts(segment.baseOffset))
+  try {
+    note(segment, scratch)
+  } catch (error) {
+    throw fileError(error, segment.data.path, 'Reading a segment')
+  }
+  segment.adoptIndexes(scratch.offsets!, scratch.times!)
+}
+
+function note(segment: Segment, scratch: Segment): void {
   walkFileSync(
     segment.data.open(),
     { from: 0, to: segment.sizeBytes, minOffset: segment.baseOffset, verify: true },
@@ -116,7 +126,6 @@ function rebuild(segment: Segment): void {
       return true
     },
   )
-  segment.adoptIndexes(scratch.offsets!, scratch.times!)
 }
 
 function isFile(bytes: Uint8Array, closed: ClosedIndex): boolean {

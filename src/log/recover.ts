@@ -122,6 +122,8 @@ class LogRecovery {
       this.quarantine([base])
       return false
     }
+    const expected = Math.max(this.#nextOffset ?? base, this.#frontier.logStart)
+    if (!above && base > expected) this.#lost(expected, base)
     const interval = this.#config.indexIntervalBytes
     const segment = new Segment(this.#files.of(base), this.#identity.directory, emptyFacts(base), 'active', interval)
     const size = segment.data.open().sizeSync()
@@ -182,16 +184,17 @@ class LogRecovery {
   /** Walks a data file of which the first `durable` bytes are below the frontier; false: it was cut. */
   async #scan(segment: Segment, size: number, durable: number, nextBase: number | undefined): Promise<boolean> {
     let from = 0
+    // Order matters: after a failed sync the cache may drop what it shows at any moment. What was written again stays.
+    if (size > durable) this.#rewrite(segment, durable, size)
     for (;;) {
       const walked = await this.#walk(segment, from, size, durable, this.#endOf(segment, nextBase))
       this.#host.countVerified(walked.position - from)
       if (walked.end === 'clean-end' && walked.position >= size) break
-      if (walked.position >= durable) return this.#cut(segment, walked.position, size, durable)
+      if (walked.position >= durable) return this.#cut(segment, walked.position, size)
       const what = walked.end === 'clean-end' ? 'offsets out of place' : walked.end
       from = this.#skipDamage(segment, walked.position, Math.min(durable, size), what, nextBase)
       if (from === -1) break
     }
-    if (size > durable) this.#rewrite(segment, durable, size)
     return true
   }
 
@@ -237,13 +240,12 @@ class LogRecovery {
     return -1
   }
 
-  #cut(segment: Segment, position: number, size: number, durable: number): boolean {
+  #cut(segment: Segment, position: number, size: number): boolean {
     if (size > position) {
       this.#host.quarantine.takeTail(this.#identity, segment, position, size)
       segment.data.open().truncateSync(position)
       segment.markUnsynced(position)
     }
-    if (position > durable) this.#rewrite(segment, durable, position)
     return false
   }
 

@@ -32,7 +32,9 @@ export function loadIndexes(host: ScanHost, log: PartitionLog, segment: Segment)
     host.loadIndexes(log, segment)
     return undefined
   } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error
+    // It may be told as an error of the store already.
+    const errno = errnoOf(error) ?? errnoOf((error as { cause?: unknown } | null)?.cause)
+    if (errno !== 'ENOENT') throw error
     return leftLog(host, log, segment, segment.baseOffset)
   }
 }

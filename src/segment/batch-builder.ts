@@ -76,7 +76,9 @@ const MAX_RECORD_OVERHEAD = 5 * 5 + 10 + 1
 /** Below this a loop copies faster than a call. */
 const SHORT = 32
 // Copies a range without a subarray; looked up once, for the lookup costs as much as the copy.
-const copyRange: (target: Uint8Array, position: number, start: number, end: number) => number = Buffer.prototype.copy
+const copyRange: (target: Uint8Array, position: number, start: number, end: number) => number = (
+  Buffer.prototype as Buffer
+).copy
 
 /** The most that a record of such lengths takes; `headerBytes` counts the encoded list. */
 export function maxRecordSize(keyBytes: number, valueBytes: number, headerBytes: number): number {

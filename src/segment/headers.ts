@@ -46,7 +46,7 @@ export class HeaderWriter {
     this.length = 0
     this.count = 0
     if (headers === undefined) return
-    const pairs = Array.isArray(headers) ? (headers as HeaderPairs) : Object.entries(headers)
+    const pairs: HeaderPairs = Array.isArray(headers) ? (headers as HeaderPairs) : Object.entries(headers)
     for (const [name, value] of pairs) {
       this.#writeText(name)
       if (typeof value === 'string') this.#writeText(value)

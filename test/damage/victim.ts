@@ -55,7 +55,9 @@ export async function makeVictim(end: 'closed' | 'killed'): Promise<Victim> {
     create: 'must',
     config: { segmentBytes: 320, compressionType: 'gzip', indexIntervalBytes: 0 },
   })
-  const record = (n: number): { key: Uint8Array; value: Uint8Array | null; timestamp: number; headers: { h: string } } => ({
+  const record = (
+    n: number,
+  ): { key: Uint8Array; value: Uint8Array | null; timestamp: number; headers: { h: string } } => ({
     key: BYTES.encode(`key${n % 5}`),
     value: n % 7 === 6 ? null : BYTES.encode(`value ${n} `.repeat(1 + (n % 4))),
     timestamp: START - 1000 + n * 10 - (n % 3) * 25,
@@ -76,7 +78,10 @@ export async function makeVictim(end: 'closed' | 'killed'): Promise<Victim> {
   // The last entries of a journal cannot be told from torn ones (J6); what they hold stands in the segments too.
   for (let n = 8; n < 13; n++) await packed.append(record(n))
   for (let turn = 0; turn < 50; turn++) await Promise.resolve()
-  const truth = [{ ...(await truthOf(plain.partition(0), 'alpha')), deleted: whole.records.slice(0, 2) }, await truthOf(packed.partition(0), 'beta')]
+  const truth = [
+    { ...(await truthOf(plain.partition(0), 'alpha')), deleted: whole.records.slice(0, 2) },
+    await truthOf(packed.partition(0), 'beta'),
+  ]
   if (end === 'closed') await store.close()
   return { image: fileSystem.crashImage(0, 'none'), truth }
 }
@@ -178,7 +183,8 @@ async function ask(store: Store, truth: Truth, seen: Witness): Promise<void> {
   await seen.hear(askRead(topic.read(), truth, seen))
   for (const [i, offset] of truth.offsets.entries()) {
     const record = await seen.hear(partition.at(offset))
-    if (record !== undefined && shown(record) !== truth.records[i]) throw new Error(`wrong record at ${offset}: ${shown(record)}`)
+    if (record !== undefined && shown(record) !== truth.records[i])
+      throw new Error(`wrong record at ${offset}: ${shown(record)}`)
     if (record === undefined) seen.differs(`nothing at ${offset}`)
   }
   await askTimes(partition, truth, seen)
@@ -202,7 +208,11 @@ async function askRead(read: AsyncIterable<Raw>, truth: Truth, seen: Witness): P
   if (count !== truth.records.length) seen.differs(`read ended after ${count} records`)
 }
 
-async function askTimes(partition: Partition<Uint8Array | null, Uint8Array>, truth: Truth, seen: Witness): Promise<void> {
+async function askTimes(
+  partition: Partition<Uint8Array | null, Uint8Array>,
+  truth: Truth,
+  seen: Witness,
+): Promise<void> {
   const times = [...truth.timestamps.filter((_, i) => i % 4 === 0), 0, START * 2]
   for (const time of times) {
     const place = truth.timestamps.findIndex((other) => other >= time)

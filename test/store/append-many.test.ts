@@ -13,7 +13,12 @@ describe('appendMany', () => {
     expect(receipts).toHaveLength(60)
     for (const [n, receipt] of receipts.entries()) {
       const stored = await topic.partition(receipt.partition).at(receipt.offset)
-      expect([stored!.key, stored!.value, stored!.timestamp, receipt.timestamp]).toEqual([`k${n}`, `v${n}`, 1000 + n, 1000 + n])
+      expect([stored!.key, stored!.value, stored!.timestamp, receipt.timestamp]).toEqual([
+        `k${n}`,
+        `v${n}`,
+        1000 + n,
+        1000 + n,
+      ])
       expect(receipt.ack).toBe('disk')
     }
     let batches = 0
@@ -53,7 +58,9 @@ describe('appendMany', () => {
     }
     expect(await all(topic.read())).toEqual([])
     expect(store.stats().queuedBytes).toBe(0)
-    expect((await topic.appendMany(good)).map((receipt) => receipt.offset).filter((offset) => offset === 0)).toHaveLength(3)
+    expect(
+      (await topic.appendMany(good)).map((receipt) => receipt.offset).filter((offset) => offset === 0),
+    ).toHaveLength(3)
   })
 
   it('is whole or absent per partition after a power cut', async () => {

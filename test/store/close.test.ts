@@ -18,7 +18,9 @@ describe('close', () => {
     const place = new Simulated()
     const store = await place.open()
     const topic = await store.topic(Lines, { create: 'must' })
-    const appends = range(0, 50).map((n) => topic.append({ value: `v${n}` }, { durability: n % 2 === 0 ? 'os' : 'disk' }))
+    const appends = range(0, 50).map((n) =>
+      topic.append({ value: `v${n}` }, { durability: n % 2 === 0 ? 'os' : 'disk' }),
+    )
     const many = topic.appendMany(range(50, 60).map((n) => ({ value: `v${n}` })))
     const writer = topic.writer()
     for (const n of range(60, 70)) writer.write({ value: `v${n}` })
@@ -140,7 +142,8 @@ describe('close', () => {
     const closing = store.close()
     const outcomes = await Promise.allSettled(changes)
     await closing
-    for (const outcome of outcomes) if (outcome.status === 'rejected') expect(VarveError.is(outcome.reason, 'CLOSED')).toBe(true)
+    for (const outcome of outcomes)
+      if (outcome.status === 'rejected') expect(VarveError.is(outcome.reason, 'CLOSED')).toBe(true)
     await using again = await place.open()
     expect(again.recovery.clean).toBe(true)
     const names = await again.topics()
@@ -215,7 +218,12 @@ describe('stats', () => {
     await using store = await place.open()
     const topic = await store.topic(Lines, { create: 'must', config: { segmentBytes: '10KiB' } })
     const before = store.stats()
-    expect(before).toMatchObject({ appended: { records: 0, bytes: 0 }, read: { records: 0, bytes: 0 }, queuedBytes: 0, oldestViewMs: 0 })
+    expect(before).toMatchObject({
+      appended: { records: 0, bytes: 0 },
+      read: { records: 0, bytes: 0 },
+      queuedBytes: 0,
+      oldestViewMs: 0,
+    })
     const waiting = topic.append({ value: 'x'.repeat(1000) })
     expect(store.stats().queuedBytes).toBeGreaterThan(1000)
     await waiting
@@ -230,7 +238,12 @@ describe('stats', () => {
     expect(after.read.bytes).toBeGreaterThanOrEqual(100_000)
     expect(after.queuedBytes).toBe(0)
     expect(after.local.segments).toBe(topic.partition(0).segments().length)
-    expect(after.local.bytes).toBe(topic.partition(0).segments().reduce((sum, segment) => sum + segment.bytes, 0))
+    expect(after.local.bytes).toBe(
+      topic
+        .partition(0)
+        .segments()
+        .reduce((sum, segment) => sum + segment.bytes, 0),
+    )
     expect(after.openFiles).toBeGreaterThan(0)
     expect(JSON.parse(JSON.stringify(after))).toEqual(after)
   })

@@ -13,10 +13,17 @@ afterEach(() => {
 /** What a tracing channel tells, as [event, message] in order. */
 function traced(name: string): [string, Record<string, unknown>][] {
   const heard: [string, Record<string, unknown>][] = []
-  const events = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'] as const
-  const handlers = Object.fromEntries(
-    events.map((event) => [event, (message: object) => heard.push([event, { ...message }])]),
-  ) as Parameters<ReturnType<typeof tracingChannel>['subscribe']>[0]
+  const hear =
+    (event: string) =>
+    (message: object): void =>
+      void heard.push([event, { ...message }])
+  const handlers = {
+    start: hear('start'),
+    end: hear('end'),
+    asyncStart: hear('asyncStart'),
+    asyncEnd: hear('asyncEnd'),
+    error: hear('error'),
+  }
   const tracing = tracingChannel(name)
   tracing.subscribe(handlers)
   undo.push(() => tracing.unsubscribe(handlers))

@@ -13,13 +13,20 @@ describe('QUEUE_FULL', () => {
   it('is the answer to more than maxQueuedBytes, and nothing of it is written', async () => {
     await using store = await new Simulated().open({ maxQueuedBytes: '10KiB' })
     const topic = await store.topic(Lines, { create: 'must' })
-    const outcomes = await Promise.allSettled(range(0, 30).map((n) => topic.append({ value: `${n}`.padEnd(1000, 'x') })))
+    const outcomes = await Promise.allSettled(
+      range(0, 30).map((n) => topic.append({ value: `${n}`.padEnd(1000, 'x') })),
+    )
     const taken = outcomes.filter((outcome) => outcome.status === 'fulfilled')
     expect(taken.length).toBeGreaterThan(8)
     expect(taken.length).toBeLessThan(11)
     for (const outcome of outcomes) {
       if (outcome.status === 'fulfilled') continue
-      expect(outcome.reason).toMatchObject({ code: 'QUEUE_FULL', kind: 'unavailable', retryable: true, outcome: 'definite' })
+      expect(outcome.reason).toMatchObject({
+        code: 'QUEUE_FULL',
+        kind: 'unavailable',
+        retryable: true,
+        outcome: 'definite',
+      })
       expect((outcome.reason as VarveError<'QUEUE_FULL'>).details).toMatchObject({ maxQueuedBytes: 10 * KIB })
     }
     expect((await all(topic.read())).map((record) => record.offset)).toEqual(range(0, taken.length))
@@ -28,9 +35,12 @@ describe('QUEUE_FULL', () => {
     // One that is larger than the queue goes alone.
     expect((await topic.append({ value: 'x'.repeat(50_000) })).offset).toBe(taken.length + 1)
     const writer = topic.writer()
-    const queued = await rejected('QUEUE_FULL', (async () => {
-      for (;;) writer.write({ value: 'x'.repeat(1000) })
-    })())
+    const queued = await rejected(
+      'QUEUE_FULL',
+      (async () => {
+        for (;;) writer.write({ value: 'x'.repeat(1000) })
+      })(),
+    )
     expect(queued.details.queuedBytes).toBeGreaterThan(10 * KIB)
     await writer.flush()
     const many = range(0, 20).map(() => ({ value: 'x'.repeat(1000) }))
@@ -253,13 +263,20 @@ describe('a real disk that is full', () => {
     const disk = tinyDisk(8)
     // Where nothing can be mounted, the simulated disk above has shown the same.
     if (disk === undefined) return
-    const tuning = { journal: { fileBytes: 512 * KIB, fileCount: 3 }, groupBytes: 128 * KIB, directGroupBytes: 64 * KIB }
+    const tuning = {
+      journal: { fileBytes: 512 * KIB, fileCount: 3 },
+      groupBytes: 128 * KIB,
+      directGroupBytes: 64 * KIB,
+    }
     const options: TunableOpenOptions & { readonly mode?: 'read-write' } = { [TUNING]: tuning }
     const open = (): Promise<Store> => openStore(join(disk, 'store'), options)
     for (const durability of ['os', 'disk'] as const) {
       {
         await using store = await open()
-        const topic = await store.topic(Lines, { create: 'if-missing', config: { segmentBytes: '1MiB', fileDeleteDelayMs: 0 } })
+        const topic = await store.topic(Lines, {
+          create: 'if-missing',
+          config: { segmentBytes: '1MiB', fileDeleteDelayMs: 0 },
+        })
         writeFileSync(join(disk, 'ballast'), new Uint8Array(2 << 20))
         const start = (await topic.partition(0).offsets()).logStart
         const pause = (): Promise<void> => new Promise((resolve) => void setTimeout(resolve, 30))

@@ -103,7 +103,8 @@ describe('a writer that was replaced', () => {
       for (const durability of ['disk', 'os'] as const) {
         const error: unknown = await topic.append({ value: 'y' }, { durability }).catch((caught: unknown) => caught)
         expect(error).toMatchObject({ outcome: 'definite' })
-        if (how !== 'damaged') expect(error).toMatchObject({ code: 'STORE_FENCED', kind: 'conflict', details: { epoch: 0 } })
+        if (how !== 'damaged')
+          expect(error).toMatchObject({ code: 'STORE_FENCED', kind: 'conflict', details: { epoch: 0 } })
       }
       expect(await values(topic.read())).toEqual(['x'])
       expect(fileSystem.statSync('/s/log/lines-0/00000000000000000000.log')!.size).toBe(size)

@@ -16,17 +16,30 @@ describe('offsets and at', () => {
         const topic = await store.topic(Lines, { create: 'if-missing', config })
         const partition = topic.partition(0)
         if (!reopen) {
-          expect(await partition.offsets()).toEqual({ logStart: 0, localLogStart: 0, lastStable: 0, highWatermark: 0, logEnd: 0 })
+          expect(await partition.offsets()).toEqual({
+            logStart: 0,
+            localLogStart: 0,
+            lastStable: 0,
+            highWatermark: 0,
+            logEnd: 0,
+          })
           for (const n of range(0, 20)) await topic.appendMany(range(n * 3, n * 3 + 3).map((m) => ({ value: `v${m}` })))
         }
-        expect(await partition.offsets()).toEqual({ logStart: 0, localLogStart: 0, lastStable: 60, highWatermark: 60, logEnd: 60 })
+        expect(await partition.offsets()).toEqual({
+          logStart: 0,
+          localLogStart: 0,
+          lastStable: 60,
+          highWatermark: 60,
+          logEnd: 60,
+        })
         for (const n of range(0, 60).toReversed()) {
           const record = await partition.at(n)
           expect([record!.offset, record!.value]).toEqual([n, `v${n}`])
         }
         const error = await rejected('OFFSET_OUT_OF_RANGE', partition.at(60))
         expect(error.details).toEqual({ topic: 'lines', partition: 0, offset: 60, logStart: 0, logEnd: 60 })
-        for (const offset of [-1, 0.5, NaN, '1' as unknown as number]) await rejected('INVALID_OPTION', partition.at(offset))
+        for (const offset of [-1, 0.5, NaN, '1' as unknown as number])
+          await rejected('INVALID_OPTION', partition.at(offset))
       }
     }
   })
@@ -60,7 +73,14 @@ describe('offsetForTime', () => {
         await using store = await place.open()
         const topic = await store.topic(Lines, { create: 'if-missing', config })
         if (!reopen) {
-          for (const [from, to] of [[0, 3], [3, 4], [4, 10], [10, 12], [12, 19], [19, 24]] as const)
+          for (const [from, to] of [
+            [0, 3],
+            [3, 4],
+            [4, 10],
+            [10, 12],
+            [12, 19],
+            [19, 24],
+          ] as const)
             await topic.appendMany(range(from, to).map((n) => ({ value: 'x'.repeat(60), timestamp: T0 + times[n]! })))
         }
         const partition = topic.partition(0)
@@ -90,7 +110,7 @@ describe('offsetForTime', () => {
       const behind = topic.append({ value: 'x', timestamp: 0 }).then(() => topic.append({ value: 'y', timestamp: 0 }))
       const { offset, timestamp } = await append
       expect(await partition.offsetForTime(timestamp)).toEqual({ offset, timestamp })
-      expect((await values(topic.read({ from: { time: timestamp }, until: offset + 1 })))).toEqual([`${n}`])
+      expect(await values(topic.read({ from: { time: timestamp }, until: offset + 1 }))).toEqual([`${n}`])
       expect((await partition.at(offset))!.value).toBe(`${n}`)
       expect(partition.segments().at(-1)!.nextOffset).toBeGreaterThan(offset)
       await behind
@@ -132,7 +152,13 @@ describe('segments', () => {
     }
     await using store = await place.open()
     expect((await store.topic(Lines)).partition(0).segments()).toEqual(before)
-    expect(store.recovery).toMatchObject({ clean: true, verifiedBytes: 0, replayedRecords: 0, truncatedBytes: 0, warnings: [] })
+    expect(store.recovery).toMatchObject({
+      clean: true,
+      verifiedBytes: 0,
+      replayedRecords: 0,
+      truncatedBytes: 0,
+      warnings: [],
+    })
   })
 
   it('are rolled by offset index too', async () => {
@@ -148,7 +174,12 @@ describe('segments', () => {
     await using store = await new Simulated().open()
     const topic = await store.topic(Lines, { create: 'must', config: { segmentBytes: 100 } })
     for (const n of range(0, 5)) await topic.append({ value: `v${n}`.repeat(500) })
-    expect(topic.partition(0).segments().map((segment) => segment.baseOffset)).toEqual([0, 1, 2, 3, 4])
+    expect(
+      topic
+        .partition(0)
+        .segments()
+        .map((segment) => segment.baseOffset),
+    ).toEqual([0, 1, 2, 3, 4])
     expect((await values(topic.read())).map((value) => value!.slice(0, 2))).toEqual(v(0, 5))
   })
 })

@@ -292,7 +292,8 @@ test('a writer in another process is followed, killed, and what it acknowledged 
     child.stdout!.on('data', (chunk: Buffer) => (last = Number(chunk.toString().trim().split('\n').at(-1))))
     child.on('exit', () => resolve(last))
   })
-  await once(child.stdout!, 'data')
+  await Promise.race([once(child.stdout!, 'data'), acknowledged])
+  expect(child.exitCode).toBe(null)
   await using store = await openStore(directory, { mode: 'read-only' })
   const numbers = await store.topic(Numbers)
   let seen = 0

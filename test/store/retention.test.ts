@@ -91,7 +91,10 @@ describe('retention', () => {
     const topic = await topicOf(store, {})
     await topic.append({ value: 'y' })
     await place.clock.advance('2h')
-    const sealed = topic.partition(0).segments().filter((segment) => segment.sealedAt !== null)
+    const sealed = topic
+      .partition(0)
+      .segments()
+      .filter((segment) => segment.sealedAt !== null)
     for (const segment of sealed) expect(segment.sealedAt).toBeGreaterThan(Date.UTC(2025))
     place.clock.jumpWall(50 * 365 * 86_400_000)
     await place.clock.advance('9m')

@@ -7,14 +7,7 @@ import { join } from 'node:path'
 import { afterEach, expect } from 'vitest'
 import { simulatedFileSystem, type SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
 import { TUNING, type TunableOpenOptions, type TuningOptions } from '../../src/options.ts'
-import {
-  openStore,
-  VarveError,
-  type ErrorCode,
-  type LogRecord,
-  type Reader,
-  type Store,
-} from '../../src/varve.ts'
+import { openStore, VarveError, type ErrorCode, type LogRecord, type Reader, type Store } from '../../src/varve.ts'
 import { seededRandom, testClock, type TestClock } from '../../src/testing.ts'
 
 /** A small ring: a store opens in a moment. */

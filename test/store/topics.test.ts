@@ -91,9 +91,7 @@ describe('comparing and changing', () => {
     await using store = await new Simulated().open()
     await store.topic(Typed, { create: 'must' })
     const config = await rejected('CONFIG_CONFLICT', store.topic(Typed, { config: { retentionMs: '1d' } }))
-    expect(config.details.differences).toEqual([
-      { name: 'retentionMs', stored: 7 * 86_400_000, wanted: 86_400_000 },
-    ])
+    expect(config.details.differences).toEqual([{ name: 'retentionMs', stored: 7 * 86_400_000, wanted: 86_400_000 }])
     const more = defineTopic('typed', { key: utf8(), value: json<{ n: number }>(), partitions: 3 })
     const partitions = await rejected('CONFIG_CONFLICT', store.topic(more, { alter: true }))
     expect(partitions.details.differences).toEqual([{ name: 'partitions', stored: 2, wanted: 3 }])
@@ -107,10 +105,16 @@ describe('comparing and changing', () => {
     {
       await using store = await place.open()
       const first = await store.topic(Typed, { create: 'must' })
-      const second = await store.topic(Typed, { alter: true, config: { retentionMs: '1d', maxMessageBytes: '1KiB', batchBytes: 512 } })
+      const second = await store.topic(Typed, {
+        alter: true,
+        config: { retentionMs: '1d', maxMessageBytes: '1KiB', batchBytes: 512 },
+      })
       expect(second.config.retentionMs).toBe(86_400_000)
       expect(first.config.maxMessageBytes).toBe(1024)
-      const tooLarge = await rejected('RECORD_TOO_LARGE', first.append({ key: 'k', value: { n: 1 }, headers: { h: 'x'.repeat(2000) } }))
+      const tooLarge = await rejected(
+        'RECORD_TOO_LARGE',
+        first.append({ key: 'k', value: { n: 1 }, headers: { h: 'x'.repeat(2000) } }),
+      )
       expect(tooLarge.details.maxBytes).toBe(1024)
       await rejected('INVALID_OPTION', store.topic(Typed, { alter: true, config: { batchBytes: '2KiB' } }))
       place.fileSystem.crash()
@@ -263,7 +267,12 @@ describe('the directory', () => {
     fileSystem.openSync('/k/meta.properties', 'create').closeSync()
     fileSystem.makeDirectorySync('/k/orders-0')
     await rejected('INVALID_OPTION', openStore('/k', place.options))
-    expect(fileSystem.listSync('/k').map((entry) => entry.name).sort()).toEqual(['meta.properties', 'orders-0'])
+    expect(
+      fileSystem
+        .listSync('/k')
+        .map((entry) => entry.name)
+        .sort(),
+    ).toEqual(['meta.properties', 'orders-0'])
     await rejected('INVALID_OPTION', openStore('/none', { ...place.options, create: false }))
     expect(fileSystem.statSync('/none')).toBeUndefined()
     await rejected('INVALID_OPTION', openStore('/s/notes.txt', place.options))

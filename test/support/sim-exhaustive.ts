@@ -125,7 +125,7 @@ export class Exhaustive {
       const count = fs.dirtyUnits()
       for (const keep of subsets(count, 2)) found.push({ fs: fs.crashWith(keep), model: model.clone() })
     })
-    await open(fs, testClock())
+    await open(fs, testClock(), 'recovery')
     fs.onOperation(undefined)
     for (const state of found) {
       this.secondCrashes++
@@ -166,7 +166,7 @@ function knowledge(model: Model): string {
 async function judge({ fs, model }: State): Promise<void> {
   for (let round = 0; round < 2; round++) {
     const clock = testClock()
-    const store = await openStore(DIRECTORY, { ...options(fs, clock), mode: 'read-write' })
+    const store = await openStore(DIRECTORY, { ...options(fs, clock, round === 0 ? 'first judge' : 'second judge'), mode: 'read-write' })
     const handles = await checkOpened(store, model, DISK)
     const a = handles.get('a')!
     const sent = makeSent(model.nextId++, 10, clock.now())
@@ -182,19 +182,23 @@ function acknowledge(sent: Sent, receipt: Receipt): void {
   sent.offset = receipt.offset
 }
 
-function options(fs: SimulatedFileSystem, clock: TestClock) {
-  return { fileSystem: fs, clock, random: seededRandom(7), [TUNING]: TINY }
+/** The opens that follow each other on one disk, each with chance of its own: no two chains have the same nonce. */
+type Turn = 'empty' | 'work' | 'recovery' | 'first judge' | 'second judge'
+const TURNS: readonly Turn[] = ['empty', 'work', 'recovery', 'first judge', 'second judge']
+
+function options(fs: SimulatedFileSystem, clock: TestClock, turn: Turn) {
+  return { fileSystem: fs, clock, random: seededRandom(TURNS.indexOf(turn) + 1), [TUNING]: TINY }
 }
 
-function open(fs: SimulatedFileSystem, clock: TestClock): Promise<OpenedStore> {
-  const given = options(fs, clock)
+function open(fs: SimulatedFileSystem, clock: TestClock, turn: Turn): Promise<OpenedStore> {
+  const given = options(fs, clock, turn)
   return openForWriting(DIRECTORY, resolveOpenOptions({ ...given, fileSystem: fs.session() }, given))
 }
 
 /** Two topics without records, closed in order, everything durable. */
 async function emptyStore(): Promise<SimulatedFileSystem> {
   const fs = simulatedFileSystem()
-  const store = await openStore(DIRECTORY, { ...options(fs, testClock()), mode: 'read-write' })
+  const store = await openStore(DIRECTORY, { ...options(fs, testClock(), 'empty'), mode: 'read-write' })
   for (const name of ['a', 'b']) await store.topic(name, { create: 'must', config: CONFIG })
   await store.close()
   return fs.crashWith(() => true)
@@ -218,7 +222,7 @@ class SmallStore {
 
   static async open(fs: SimulatedFileSystem): Promise<SmallStore> {
     const clock = testClock()
-    const store = new SmallStore(fs, await open(fs, clock), clock)
+    const store = new SmallStore(fs, await open(fs, clock, 'work'), clock)
     for (const name of ['a', 'b']) await store.#handle(name)
     await store.#quiet()
     return store

@@ -10,6 +10,7 @@ import { seededRandom } from '../../src/base/seeded-random.ts'
 import { testClock } from '../../src/base/test-clock.ts'
 import type { TestClock } from '../../src/base/test-clock.ts'
 import { TUNING } from '../../src/options.ts'
+import type { TunableOpenOptions } from '../../src/options.ts'
 import { openStore } from '../../src/store.ts'
 import { checkOpened, checkTopic, Violation } from './sim-check.ts'
 import type { SimConfig } from './sim-config.ts'
@@ -182,15 +183,16 @@ class World implements StepHost {
     this.opens++
     this.#reach.opens()
     let outcome: { store?: Store; error?: unknown } | undefined
-    const opening = openStore(DIRECTORY, {
+    const options: TunableOpenOptions & { readonly mode: 'read-write' } = {
+      mode: 'read-write',
       fileSystem: this.#fs,
       clock: this.clock,
       random: seededRandom(this.draw.int(0, 2 ** 30)),
       durability: this.config.durability,
       maxQueuedBytes: this.config.maxQueuedBytes,
       [TUNING]: this.config.tuning,
-    } as Parameters<typeof openStore>[1] & { mode: 'read-write' })
-    opening.then(
+    }
+    openStore(DIRECTORY, options).then(
       (store) => (outcome = { store }),
       (error: unknown) => (outcome = { error }),
     )
