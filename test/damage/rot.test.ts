@@ -49,6 +49,15 @@ function sizeOf(fileSystem: SimulatedFileSystem, path: string): number {
   return fileSystem.statSync(path)!.size
 }
 
+/** Size of the first batch of a data file. */
+function batchBytes(fileSystem: SimulatedFileSystem, path: string): number {
+  const file = fileSystem.openSync(path, 'read')
+  const bytes = new Uint8Array(12)
+  file.readSync(bytes, 0)
+  file.closeSync()
+  return 12 + new DataView(bytes.buffer).getInt32(8)
+}
+
 /** What `at` says of each offset: right, or the error. */
 async function askAll(store: Store): Promise<(true | VarveError<'CORRUPT'>)[]> {
   const partition = (await store.topic(Lines)).partition(0)
@@ -103,6 +112,29 @@ describe('rot in a segment', () => {
       })
     }
   }
+
+  it('in a base offset, which no checksum covers, costs that batch at most, and no later segment', async () => {
+    for (const end of ['closed', 'killed'] as const) {
+      const whole = await filled(end)
+      for (const name of dataFiles(whole)) {
+        const path = `${DIRECTORY}/${name}`
+        for (const batch of [0, 1, 2]) {
+          for (const byte of [1, 3, 4, 6, 7]) {
+            const copy = whole.crashImage(0, 'none')
+            // Batches of two records are of one size but for the digits of their offsets.
+            const position = batch * Math.floor(batchBytes(copy, path)) + byte
+            if (position >= sizeOf(copy, path)) continue
+            overwrite(copy, path, position, new Uint8Array([0x5a]))
+            const store = await open(copy)
+            const wrong = (await askAll(store)).filter((answer) => answer !== true)
+            expect(wrong.length).toBeLessThanOrEqual(2)
+            expect(copy.statSync('/s/varve/quarantine')).toBeUndefined()
+            await store.close()
+          }
+        }
+      }
+    }
+  })
 
   it('over many batches leaves what lies before and behind', async () => {
     const fileSystem = await filled('closed')

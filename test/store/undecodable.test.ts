@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { defineTopic, utf8, VarveError, type Batch, type Reader } from '../../src/varve.ts'
 import { all, raw, rejected, Simulated, text, values } from './rig.ts'
 
-
 describe('records that do not decode', () => {
   it('are UNDECODABLE with their place, skipped, or shown as stored', async () => {
     await using store = await new Simulated().open()
