@@ -43,7 +43,7 @@ import type { Identity } from './store-identity.ts'
 
 const CHUNK = 1 << 20
 const MAX_INDEX = 1024 * 1024 * 1024
-const PARALLEL_SYNCS = 8
+const PARALLEL = 8
 /** The file system has no such link, or none between these two places. */
 const NO_LINK = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])
 
@@ -189,8 +189,10 @@ class StoreCopy {
   }
 
   async write({ catalog, logs, stampMs }: Capture, identity: Identity): Promise<void> {
-    const closing: ClosingLog[] = []
-    for (const log of logs) closing.push(await this.#copyLog(log))
+    const closing = new Array<ClosingLog>(logs.length)
+    await this.#each(logs.entries(), async ([i, log]) => {
+      closing[i] = await this.#copyLog(log)
+    })
     await writeCatalog(this.#fileSystem, this.#target.catalog, catalog)
     await writeCloseFiles(this.#fileSystem, this.#target, identity.epoch, stampMs, closing)
     await this.#sync()
@@ -295,13 +297,25 @@ class StoreCopy {
   /** Everything that was written without a sync, then all names. */
   async #sync(): Promise<void> {
     for (const directory of this.#directories) this.#unsynced.push(...this.#notes(directory))
-    const files = new Set(this.#unsynced).values()
-    const directories = this.#directories.values()
-    const work = async (): Promise<void> => {
-      for (const path of files) await this.#syncFile(path)
+    await this.#each(new Set(this.#unsynced).values(), (path) => this.#syncFile(path))
+    await this.#each(this.#directories.values(), (path) => this.#fileSystem.syncDirectory(path))
+  }
+
+  /** Several at once: each waits for the disk. After a failure nothing is under way any more. */
+  async #each<T>(items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
+    let failed = false
+    const run = async (): Promise<void> => {
+      for (const item of items) {
+        if (failed) return
+        await work(item).catch((error: unknown) => {
+          failed = true
+          throw error
+        })
+      }
     }
-    await Promise.all(Array.from({ length: PARALLEL_SYNCS }, work))
-    for (const path of directories) await this.#fileSystem.syncDirectory(path)
+    const all = await Promise.allSettled(Array.from({ length: PARALLEL }, run))
+    const failure = all.find((one) => one.status === 'rejected')
+    if (failure !== undefined) throw failure.reason
   }
 
   /** Kafka's small files of a log. */

@@ -221,13 +221,16 @@ export class Follower {
     anyway: boolean,
   ): Promise<boolean> {
     this.#showCatalog(catalog, catalogState, this.#live)
+    const logs = this.logs
     let agree = true
-    for (const log of this.logs) {
+    for (const log of logs) {
       this.#checkOpen()
       if (!(await this.#follow(writer, log, anyway))) agree = false
     }
+    // K1: what was opened counts only if the structure is still the same.
     this.#marks.read()
     if (!agree || this.#marks.writer?.id !== writer) return false
+    if (!logs.every((log) => log.isAsIn(writer, this.#marks.of(log.id)))) return false
     this.#writer = writer
     this.#version = version
     return true
@@ -243,9 +246,7 @@ export class Follower {
       if (errnoOf(error) !== 'ENOENT') throw error
       return false
     }
-    this.#marks.read()
-    const after = this.#marks.of(log.id)
-    return after === undefined || log.isAsIn(writer, after)
+    return true
   }
 
   #readCatalog(): Catalog {

@@ -99,6 +99,8 @@ class ReadOnlyStore implements ReadStore {
 
   async refresh(options?: Signal): Promise<void> {
     this.#check(options)
+    // Whoever looks again and again lets others run.
+    await new Promise<void>((resolve) => this.#options.clock.soon(resolve))
     await this.#follower.refresh()
   }
 

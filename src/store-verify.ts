@@ -41,8 +41,10 @@ export async function* verifyStore(
   if (state.isClosed) verifyCheckpoints(check, paths)
   yield* check.taken()
   for (const log of subject.logs) {
+    await check.turn()
     yield* verifyLog(check, log, state)
   }
+  await check.turn()
   check.about(undefined)
   // Last: what a topic that is being made has got first is known by now.
   verifyNames(check, paths, verifyStateFiles(check.silent(), paths).catalog)

@@ -209,7 +209,7 @@ export class Committer {
       } catch (error) {
         this.fail(error)
       }
-      for (const log of this.#waiting) if (isFree(log) && log.forming?.disk === false) this.#writeUnsynced(log)
+      for (const log of this.#waiting) if (log.isFree && log.forming?.disk === false) this.#writeUnsynced(log)
       this.#startDirects()
       this.#startEntries(false)
     }
@@ -247,7 +247,7 @@ export class Committer {
     for (const log of this.#waiting) {
       if (this.#directs >= MAX_DIRECT) return
       const { forming } = log
-      if (forming?.disk !== true || !isFree(log)) continue
+      if (forming?.disk !== true || !log.isFree) continue
       if (log.hasUnsynced || forming.entryBytes >= this.#directBytes) void this.#direct(log)
     }
   }
@@ -397,8 +397,4 @@ export class Committer {
     forming.release()
     for (const waiter of forming.waiters) waiter.failed(error)
   }
-}
-
-function isFree(log: PartitionLog): boolean {
-  return log.entriesInFlight === 0 && !log.busy
 }

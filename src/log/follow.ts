@@ -113,9 +113,10 @@ export class FollowedLog extends PartitionLog {
     return true
   }
 
-  /** True when the structure is still as these marks have it. */
+  /** True when the structure is still as these marks have it, or there are none of this writer yet. */
   isAsIn(writer: string, marks: LogMarks | undefined): boolean {
-    return this.writer === writer && marks?.generation === this.#shown?.generation
+    if (marks === undefined) return true
+    return this.writer === writer && marks.generation === this.#shown?.generation
   }
 
   /** Another active segment than before: the marks have moved on within their generation. */

@@ -101,6 +101,11 @@ export class PartitionLog {
     return this.durable.nextOffset < this.active.nextOffset
   }
 
+  /** Nothing of it is on its way to the journal or to a segment. */
+  get isFree(): boolean {
+    return this.entriesInFlight === 0 && !this.busy
+  }
+
   /** The one place where the set of segments changes. */
   publish(segments: readonly Segment[]): void {
     this.view = new LogView(segments, this.view.generation + 1)

@@ -92,7 +92,7 @@ export async function recover(
   image: JournalImage | undefined,
   frontier: Frontier,
 ): Promise<PartitionLog> {
-  const isNew = makeDirectory(host, identity)
+  makeDirectory(host, identity)
   const files = new LogFiles(host.pool, identity.directory)
   dropBelow(host, identity, surveyLog(host, identity), frontier.localStart)
   const applyFrom = image?.floors.get(identity.id)?.applyFrom ?? 0
@@ -111,7 +111,6 @@ export async function recover(
   await syncSegments(log)
   await host.quarantine.sync()
   await host.fileSystem.syncDirectory(identity.directory)
-  if (isNew) await host.fileSystem.syncDirectory(parentPath(identity.directory))
   host.countReplayed(pieces.reduce((records, piece) => records + piece.nextOffset - piece.firstOffset, 0))
   return log
 }
@@ -133,6 +132,9 @@ export async function openLogs(
     else if (record !== undefined) opened.push(await recover(host, log, undefined, closedFrontier(record)))
     else opened.push(await recover(host, log, image, journalFrontier(image, id)))
   }
+  // A creation that was interrupted may have left a folder whose name is not durable.
+  const first = logs[0]
+  if (first !== undefined) await host.fileSystem.syncDirectory(parentPath(first.identity.directory))
   return opened
 }
 
@@ -169,10 +171,9 @@ function dataBases(survey: SegmentSurvey): number[] {
   return withData.map((base) => base.baseOffset)
 }
 
-function makeDirectory(host: OpenLogsHost, identity: LogIdentity): boolean {
-  if (host.fileSystem.statSync(identity.directory) !== undefined) return false
+function makeDirectory(host: OpenLogsHost, identity: LogIdentity): void {
+  if (host.fileSystem.statSync(identity.directory) !== undefined) return
   host.fileSystem.makeDirectorySync(identity.directory)
-  return true
 }
 
 /** Removes segments wholly below the local start, and files that no data file goes with. */

@@ -35,7 +35,10 @@ class Victim {
 
   constructor(directory: string, firstId: number, cache: string) {
     const env = { ...process.env, NODE_COMPILE_CACHE: cache }
-    this.#child = spawn(process.execPath, [CHILD, directory, String(firstId)], { stdio: ['pipe', 'pipe', 'inherit'], env })
+    this.#child = spawn(process.execPath, [CHILD, directory, String(firstId)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env,
+    })
     this.#lines = createInterface({ input: this.#child.stdout! })
     this.#isOpen = new Promise((resolve, reject) => {
       this.#lines.on('line', (line) => (line === 'open' ? resolve() : void this.#said.push(line)))

@@ -57,7 +57,11 @@ async function runNth(n: number, errno: string): Promise<boolean> {
   const model = work.model.clone()
   const isLost = kind === 'sync' || kind === 'write'
   await judge(fs.crashImage(0, 'none'), work, isLost ? LEVELS.power : LEVELS.death)
-  await judge(fs.crashWith(() => false), { model } as Workload, LEVELS.power)
+  await judge(
+    fs.crashWith(() => false),
+    { model },
+    LEVELS.power,
+  )
   return kind !== undefined
 }
 
@@ -69,25 +73,67 @@ function checkError(error: unknown, errno: string): void {
   if (error.code === 'CORRUPT') expect(errnoOf(error.cause), error.message).toBe(errno)
 }
 
-async function judge(fs: SimulatedFileSystem, { model }: Pick<Workload, 'model'>, levels: ReadonlySet<Status>): Promise<void> {
+async function judge(
+  fs: SimulatedFileSystem,
+  { model }: Pick<Workload, 'model'>,
+  levels: ReadonlySet<Status>,
+  turn = 2,
+): Promise<void> {
   const clock = testClock()
-  const store = await settled(openForWork(fs, clock, 2), clock)
+  const store = await settled(openForWork(fs, clock, turn), clock)
   await settled(checkOpened(store, model, levels), clock)
   await settled(store.close(), clock)
-  const again = await settled(openForWork(fs, clock, 3), clock)
+  const again = await settled(openForWork(fs, clock, turn + 1), clock)
   await settled(checkOpened(again, model, levels), clock)
   await settled(again.close(), clock)
 }
 
-test.each(['EIO', 'ENOSPC', 'EMFILE'])('%s at every call', async (errno) => {
-  let n = 1
-  while (
-    await runNth(n, errno).catch((error: unknown) => {
-      throw new Error(`call ${n}: ${(error as Error).message}`, { cause: error })
-    })
-  ) {
-    n++
+/** Opens a store that was killed, and one that was closed, with one failure; then without. */
+async function openNth(
+  n: number,
+  errno: string,
+  after: { readonly fs: SimulatedFileSystem; readonly work: Workload },
+): Promise<boolean> {
+  const fs = after.fs.crashImage(0, 'none')
+  const clock = testClock()
+  const failed = failNth(fs, n, errno)
+  try {
+    const store = await settled(openForWork(fs, clock, 2), clock)
+    fs.onOperation(undefined)
+    await settled(store.close(), clock)
+  } catch (error) {
+    checkError(error, errno)
   }
-  console.log(`${errno}: ${n - 1} calls`)
-  expect(n).toBeGreaterThan(errno === 'EMFILE' ? 30 : 200)
+  fs.onOperation(undefined)
+  await judge(fs, { model: after.work.model.clone() }, LEVELS.death, 4)
+  return failed() !== undefined
+}
+
+/** Counts the calls until there are no more. */
+async function sweep(errno: string, run: (n: number) => Promise<boolean>): Promise<number> {
+  for (let n = 1; ; n++) {
+    const isHit = await run(n).catch((error: unknown) => {
+      throw new Error(`${errno} at call ${n}: ${(error as Error).message}`, { cause: error })
+    })
+    if (!isHit) return n - 1
+  }
+}
+
+const ERRNOS = ['EIO', 'ENOSPC', 'EMFILE']
+
+test.each(ERRNOS)('%s at every call of the work', async (errno) => {
+  const calls = await sweep(errno, (n) => runNth(n, errno))
+  console.log(`${errno}: ${calls} calls`)
+  expect(calls).toBeGreaterThan(errno === 'EMFILE' ? 30 : 200)
+})
+
+test.each(ERRNOS)('%s at every call of an open', async (errno) => {
+  for (const isClosed of [true, false]) {
+    const fs = simulatedFileSystem()
+    const work = new Workload(fs, testClock())
+    await work.run({ closes: isClosed })
+    expect(work.failures).toEqual([])
+    const calls = await sweep(errno, (n) => openNth(n, errno, { fs, work }))
+    expect(calls).toBeGreaterThan(errno === 'EMFILE' ? 10 : 40)
+  }
 })

@@ -84,7 +84,7 @@ test('it goes on beside appends, retention and deletion without a finding', asyn
   const config: TopicConfig = { segmentBytes: '8KiB', fileDeleteDelayMs: 0 }
   const topic = await writer.topic('t', { create: 'if-missing', config })
   const passing = await writer.topic('passing', { create: 'if-missing', config })
-  let appended = 0
+  let isDone = false
   const appending = (async () => {
     for (let n = 0; n < 300; n++) {
       const record = { key: null, value: Buffer.alloc(200) }
@@ -95,11 +95,10 @@ test('it goes on beside appends, retention and deletion without a finding', asyn
       ])
       if (n % 40 === 39) await topic.partition(0).deleteBefore(n)
       if (n === 60) await writer.deleteTopic('passing')
-      appended = n
     }
-  })()
+  })().finally(() => (isDone = true))
   await using store = await openStore(directory, { mode: 'read-only' })
-  while (appended < 250) {
+  while (!isDone) {
     expect(await collected(writer.verify({ deep: true }))).toEqual([])
     expect(await collected(store.verify({ deep: true }))).toEqual([])
     await store.refresh()

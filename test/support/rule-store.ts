@@ -2,7 +2,8 @@
 import type { Store } from '../../src/base/api-store.ts'
 import type { RawTopic, TopicConfig } from '../../src/base/api-topic.ts'
 import type { Receipt } from '../../src/base/api-records.ts'
-import type { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
+import type { File, FileSystem, OpenMode } from '../../src/base/file-system.ts'
+import { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
 import type { Operation } from '../../src/base/sim-core.ts'
 import { seededRandom } from '../../src/base/seeded-random.ts'
 import { testClock } from '../../src/base/test-clock.ts'
@@ -37,7 +38,11 @@ export class RuleStore {
     this.clock = clock
   }
 
-  static async open(fs: SimulatedFileSystem, more: Partial<TunableOpenOptions> = {}, clock: TestClock = testClock()): Promise<RuleStore> {
+  static async open(
+    fs: SimulatedFileSystem,
+    more: Partial<TunableOpenOptions> = {},
+    clock: TestClock = testClock(),
+  ): Promise<RuleStore> {
     const random = seededRandom(++turn)
     const options = { fileSystem: fs, clock, random, [TUNING]: TINY, ...more, mode: 'read-write' as const }
     return new RuleStore(fs, await eventually(openStore(ROOT, options), clock), clock)
@@ -71,6 +76,30 @@ export class RuleStore {
   }
 }
 
+const SLOW_HOPS = 60
+
+/** A disk whose syncs take their time, so that whoever does not wait for one is seen. */
+export class SlowDisk extends SimulatedFileSystem {
+  override session(): FileSystem {
+    return this
+  }
+
+  override openSync(path: string, mode: OpenMode): File {
+    const file = super.openSync(path, mode)
+    const syncData = file.syncData.bind(file)
+    file.syncData = () => hops(SLOW_HOPS).then(syncData)
+    return file
+  }
+
+  override syncDirectory(path: string): Promise<void> {
+    return hops(SLOW_HOPS).then(() => super.syncDirectory(path))
+  }
+}
+
+export async function hops(count: number): Promise<void> {
+  for (let hop = 0; hop < count; hop++) await undefined
+}
+
 async function eventually<T>(work: Promise<T>, clock: TestClock): Promise<T> {
   let isDone = false
   const done = work.finally(() => (isDone = true))
@@ -90,7 +119,11 @@ export async function textsAfterOpen(fs: SimulatedFileSystem, name: string): Pro
 }
 
 /** Looks at every change of the disk while `work` runs. */
-export async function atEveryChange(fs: SimulatedFileSystem, look: (operation: Operation) => void, work: () => Promise<unknown>): Promise<void> {
+export async function atEveryChange(
+  fs: SimulatedFileSystem,
+  look: (operation: Operation) => void,
+  work: () => Promise<unknown>,
+): Promise<void> {
   fs.onOperation((operation) => {
     const changes = ['write', 'truncate', 'sync', 'syncDirectory', 'create', 'rename', 'unlink', 'removeDirectory']
     if (operation.phase === 'after' && changes.includes(operation.kind)) look(operation)

@@ -103,5 +103,7 @@ async function runOne(seed: number, counters: Map<string, number>): Promise<numb
 function report(count: number, opens: number, seconds: number, counters: ReadonlyMap<string, number>): void {
   const lines = [...counters].sort(([a], [b]) => (a < b ? -1 : 1)).map(([what, times]) => `  ${times}  ${what}`)
   const perMinute = Math.round((count / seconds) * 60)
-  console.log(`${count} seeds, ${opens} opens, ${seconds.toFixed(0)} s, ${perMinute} seeds a minute\n${lines.join('\n')}`)
+  console.log(
+    `${count} seeds, ${opens} opens, ${seconds.toFixed(0)} s, ${perMinute} seeds a minute\n${lines.join('\n')}`,
+  )
 }

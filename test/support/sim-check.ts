@@ -27,7 +27,11 @@ export interface CheckOptions {
 }
 
 /** After an open: everything must fit, and is settled from now on. Answers the handles of the topics. */
-export async function checkOpened(store: Store, model: Model, levels: ReadonlySet<Status>): Promise<Map<string, RawTopic>> {
+export async function checkOpened(
+  store: Store,
+  model: Model,
+  levels: ReadonlySet<Status>,
+): Promise<Map<string, RawTopic>> {
   const names = new Set(await store.topics())
   const handles = new Map<string, RawTopic>()
   for (const name of names) if (!model.topics.has(name)) violated(`topic ${name} was never made`)
@@ -79,7 +83,12 @@ export async function checkTopic(handle: RawTopic, topic: TopicModel, options: C
   }
 }
 
-async function checkPartition(handle: RawTopic, index: number, topic: TopicModel, options: CheckOptions): Promise<void> {
+async function checkPartition(
+  handle: RawTopic,
+  index: number,
+  topic: TopicModel,
+  options: CheckOptions,
+): Promise<void> {
   const partition = topic.partitions[index]!
   const marks = await handle.partition(index).offsets()
   const { logStart, lastStable, highWatermark, logEnd } = marks
@@ -127,7 +136,8 @@ function checkRecords(
     if (sent === undefined) violated(`${rule} offset ${offset} was never written; it has id ${idOf(record)}`)
     const wrong = difference(record, sent, topic)
     if (wrong !== undefined) violated(`${rule} offset ${offset}: ${wrong} (${describe(record, partition)})`)
-    if (sent.offset !== undefined && sent.offset !== offset) violated(`I1 id ${sent.id} is at ${offset}, not at ${sent.offset}`)
+    if (sent.offset !== undefined && sent.offset !== offset)
+      violated(`I1 id ${sent.id} is at ${offset}, not at ${sent.offset}`)
     matched.push(sent)
   }
   if (records.length !== Math.max(0, end - from)) violated(`I1 ${records.length} records from ${from} to ${end}`)
@@ -140,7 +150,8 @@ function place(partition: PartitionModel, possible: readonly Sent[], record: Sto
   if (last === -1) {
     const index = possible.findIndex((sent) => sent.id === id)
     const count = record.offset - partition.base
-    if (index < count || certain(possible, index) > count) violated(`I2 id ${id} at offset ${record.offset}, its place is ${index}`)
+    if (index < count || certain(possible, index) > count)
+      violated(`I2 id ${id} at offset ${record.offset}, its place is ${index}`)
     return index
   }
   let next = last + 1
@@ -160,12 +171,16 @@ async function checkLookups(handle: RawTopic, index: number, records: readonly S
   for (let i = records.length % step; i < records.length; i += step) {
     const record = records[i]!
     const found = await partition.at(record.offset)
-    if (found?.offset !== record.offset || Buffer.compare(found.value ?? Buffer.of(), record.value ?? Buffer.of()) !== 0) {
+    if (
+      found?.offset !== record.offset ||
+      Buffer.compare(found.value ?? Buffer.of(), record.value ?? Buffer.of()) !== 0
+    ) {
       violated(`I9 offset ${record.offset} by look-up is ${found?.offset}`)
     }
     const first = records.find((other) => other.timestamp >= record.timestamp)!
     const timed = await partition.offsetForTime(record.timestamp)
-    if (timed?.offset !== first.offset) violated(`I9 time ${record.timestamp} is at ${first.offset}, not at ${timed?.offset}`)
+    if (timed?.offset !== first.offset)
+      violated(`I9 time ${record.timestamp} is at ${first.offset}, not at ${timed?.offset}`)
   }
 }
 

@@ -166,7 +166,10 @@ function knowledge(model: Model): string {
 async function judge({ fs, model }: State): Promise<void> {
   for (let round = 0; round < 2; round++) {
     const clock = testClock()
-    const store = await openStore(DIRECTORY, { ...options(fs, clock, round === 0 ? 'first judge' : 'second judge'), mode: 'read-write' })
+    const store = await openStore(DIRECTORY, {
+      ...options(fs, clock, round === 0 ? 'first judge' : 'second judge'),
+      mode: 'read-write',
+    })
     const handles = await checkOpened(store, model, DISK)
     const a = handles.get('a')!
     const sent = makeSent(model.nextId++, 10, clock.now())

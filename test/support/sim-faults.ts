@@ -65,7 +65,13 @@ export class Trouble {
   #emptyAt = Infinity
   #isPaused = false
 
-  constructor(fs: SimulatedFileSystem, profile: CrashProfile, draw: Draw, reached: (what: string) => void, reach: Reach) {
+  constructor(
+    fs: SimulatedFileSystem,
+    profile: CrashProfile,
+    draw: Draw,
+    reached: (what: string) => void,
+    reach: Reach,
+  ) {
     this.#fs = fs
     this.#profile = profile
     this.#draw = draw

@@ -21,7 +21,7 @@ export async function checkFiles(fs: FileSystem, store: Store, directory: string
 async function verify(store: Store): Promise<void> {
   for await (const finding of store.verify({ deep: true })) {
     // After a power cut an index may be missing or of another life: it is not believed, and built anew when needed.
-    if (!/index$/.test(finding.path)) throw new Violation(`verify: ${finding.path}: ${finding.message}`)
+    if (!finding.path.endsWith('index')) throw new Violation(`verify: ${finding.path}: ${finding.message}`)
   }
 }
 
@@ -45,7 +45,8 @@ function checkSegment(bytes: Uint8Array, baseOffset: number, path: string): numb
   scan.open(bytes, new DataView(bytes.buffer), 0, bytes.length, { minOffset: baseOffset, verify: true })
   let next = baseOffset
   while (scan.next()) {
-    if (scan.baseOffset !== next) throw new Violation(`I5 ${path} has offset ${scan.baseOffset} where ${next} should be`)
+    if (scan.baseOffset !== next)
+      throw new Violation(`I5 ${path} has offset ${scan.baseOffset} where ${next} should be`)
     next = scan.lastOffset + 1
   }
   if (scan.end !== 'clean-end') throw new Violation(`I8 ${path} ends in ${scan.end} at ${scan.endPosition}`)
@@ -58,7 +59,8 @@ function checkSidecar(fs: FileSystem, directory: string, name: string, log: Uint
   const sidecar = Sidecar.decode(readAll(fs, path), path)
   if (sidecar === undefined) throw new Violation(`I9 ${path} is damaged`)
   const { logLength, nextOffset } = sidecar.summary
-  if (logLength !== log.length || nextOffset !== next) throw new Violation(`I9 ${path} says ${logLength} bytes up to ${nextOffset}`)
+  if (logLength !== log.length || nextOffset !== next)
+    throw new Violation(`I9 ${path} says ${logLength} bytes up to ${nextOffset}`)
   for (let block = 0; block < sidecar.blockCount; block++) {
     const at = block * LOG_BLOCK_BYTES
     if (!sidecar.verifyBlock(block, log.subarray(at, Math.min(log.length, at + LOG_BLOCK_BYTES)))) {

@@ -134,7 +134,13 @@ export function recordOf(sent: Sent, partition: number): NewRecord<Uint8Array | 
 }
 
 export function headersOf(id: number): (readonly [string, string | null])[] {
-  return id % 3 === 0 ? [['i', String(id)], ['empty', null], ['i', 'again']] : [['i', String(id)]]
+  return id % 3 === 0
+    ? [
+        ['i', String(id)],
+        ['empty', null],
+        ['i', 'again'],
+      ]
+    : [['i', String(id)]]
 }
 
 /** The id that a stored record carries. */

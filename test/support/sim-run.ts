@@ -37,7 +37,11 @@ export interface SimResult {
 }
 
 /** Runs a seed; throws what it found. Counters are added up in `counters`. */
-export async function runSeed(seed: number, counters: Map<string, number>, trace?: (text: string) => void): Promise<SimResult> {
+export async function runSeed(
+  seed: number,
+  counters: Map<string, number>,
+  trace?: (text: string) => void,
+): Promise<SimResult> {
   const config = drawConfig(seed)
   const fs = simulatedFileSystem()
   const world = new World(config, fs, new Model(), new Draw(seed), trace)
@@ -72,7 +76,13 @@ class World implements StepHost {
   #found: Violation | undefined
   #isClone = false
 
-  constructor(config: SimConfig, fs: SimulatedFileSystem, model: Model, draw: Draw, trace: ((text: string) => void) | undefined) {
+  constructor(
+    config: SimConfig,
+    fs: SimulatedFileSystem,
+    model: Model,
+    draw: Draw,
+    trace: ((text: string) => void) | undefined,
+  ) {
     this.config = config
     this.#fs = fs
     this.model = model
@@ -196,7 +206,8 @@ class World implements StepHost {
       (store) => (outcome = { store }),
       (error: unknown) => (outcome = { error }),
     )
-    for (let step = 0; step < SETTLE_STEPS && outcome === undefined; step++) await this.clock.advance(step === 0 ? 1 : SETTLE_MS)
+    for (let step = 0; step < SETTLE_STEPS && outcome === undefined; step++)
+      await this.clock.advance(step === 0 ? 1 : SETTLE_MS)
     this.#reach.isOpening = false
     if (outcome === undefined) throw new Violation('I32 the open never settled')
     if (outcome.error === undefined) return outcome.store
@@ -281,7 +292,8 @@ class World implements StepHost {
     }
     if (!this.#trouble.crashed) return
     this.crashes++
-    for (const topic of this.model.topics.values()) if (topic.state === 'going') this.reached('topic half deleted at a crash')
+    for (const topic of this.model.topics.values())
+      if (topic.state === 'going') this.reached('topic half deleted at a crash')
   }
 
   async #checkBeforeEnd(store: Store): Promise<void> {
@@ -314,7 +326,8 @@ class World implements StepHost {
     this.pending.set(closing, 'close')
     void closing.then(() => this.pending.clear())
     await this.settle()
-    if (error !== undefined && !this.#trouble.crashed) throw new Violation(`the close failed: ${(error as Error).stack}`)
+    if (error !== undefined && !this.#trouble.crashed)
+      throw new Violation(`the close failed: ${(error as Error).stack}`)
   }
 
   #keepClone(fs: SimulatedFileSystem): void {

@@ -85,7 +85,8 @@ export class Steps {
     const record = recordOf(sent, target.partition)
     this.#watchOne(target.handle.append(record, { durability: 'disk' }), sent, target.partition, 'probe')
     await this.#host.settle()
-    if (sent.status !== 'disk' && !this.#host.isCrashed) this.#host.violated(`I32 an append after all that is ${sent.status}`)
+    if (sent.status !== 'disk' && !this.#host.isCrashed)
+      this.#host.violated(`I32 an append after all that is ${sent.status}`)
   }
 
   #target(): { handle: RawTopic; topic: TopicModel; partition: number } | undefined {
@@ -175,7 +176,8 @@ export class Steps {
     }
     const { code, outcome } = error as VarveError
     if (code === 'LOG_FAILED') this.hasFailed = true
-    if (code === 'LOG_FAILED' && !this.#host.isTroubled) this.#host.violated(`LOG_FAILED without a cause: ${causes(error)}`)
+    if (code === 'LOG_FAILED' && !this.#host.isTroubled)
+      this.#host.violated(`LOG_FAILED without a cause: ${causes(error)}`)
     this.#host.reached(`append: ${code} ${outcome}`)
     if (code === 'TOPIC_MISSING' || code === 'CLOSED') sent.status = 'perhaps'
     else if (several && code !== 'QUEUE_FULL') sent.status = 'either'
@@ -188,7 +190,10 @@ export class Steps {
     const { handle, topic } = target
     const { draw } = this.#host
     const durability = this.#durability()
-    const writer = handle.writer({ bufferBytes: draw.pick([100, 100_000]), ...(durability === undefined ? {} : { durability }) })
+    const writer = handle.writer({
+      bufferBytes: draw.pick([100, 100_000]),
+      ...(durability === undefined ? {} : { durability }),
+    })
     const all: Sent[] = []
     try {
       for (let n = 0; n < count; n++) {
@@ -210,7 +215,9 @@ export class Steps {
 
   #flush(): void {
     const { model } = this.#host
-    const before = [...model.topics.values()].flatMap((topic) => topic.partitions.flatMap((partition) => partition.sent))
+    const before = [...model.topics.values()].flatMap((topic) =>
+      topic.partitions.flatMap((partition) => partition.sent),
+    )
     const acknowledged = before.filter((sent) => sent.status === 'os')
     this.#trackCall(
       this.#store.flush().then(() => {

@@ -11,7 +11,12 @@ import { makeSent, Model, recordOf, TopicModel } from './sim-model.ts'
 
 export const WORK_DIRECTORY = '/s'
 const CONFIG = { placement: 'manual', segmentBytes: 600, batchBytes: 200, fileDeleteDelayMs: 0 } as const
-const TINY = { journal: { fileBytes: 16 * 1024, fileCount: 3 }, groupBytes: 1000, directGroupBytes: 400, directEntryMs: 5 }
+const TINY = {
+  journal: { fileBytes: 16 * 1024, fileCount: 3 },
+  groupBytes: 1000,
+  directGroupBytes: 400,
+  directEntryMs: 5,
+}
 const STEP_MS = 200
 const MOST_STEPS = 40
 
@@ -45,11 +50,11 @@ export class Workload {
   }
 
   /** Opens, works, closes. What fails is noted, and the rest goes on. */
-  async run(): Promise<void> {
+  async run({ closes }: { readonly closes: boolean } = { closes: true }): Promise<void> {
     const store = await this.#try(openForWork(this.#fs, this.#clock, 1))
     if (store === undefined) return
     await this.#work(store)
-    await this.#try(store.close())
+    if (closes) await this.#try(store.close())
   }
 
   async #work(store: Store): Promise<void> {
