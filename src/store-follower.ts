@@ -166,8 +166,9 @@ export class Follower {
       const state = fileState(this.#live.fileSystem, this.#paths.catalog)
       if (version === this.#version && state === this.#catalogState) return true
       const catalog = state === this.#catalogState ? this.#catalog : this.#readCatalog()
-      const isMarked = this.#marks.hasMarks || catalog.topics.every((topic) => topic.state !== 'live')
-      if (isMarked) return this.#followAll(writer.id, version, catalog, state, anyway)
+      const live = catalog.topics.filter((topic) => topic.state === 'live')
+      if (this.#isUnreadable(live)) return anyway ? this.#takeSnapshot() : false
+      if (this.#marks.hasMarks || live.length === 0) return this.#followAll(writer.id, version, catalog, state, anyway)
     }
     // Until a writer has marked something, what was shown is still what there is.
     if (this.#writer !== undefined) return true
@@ -192,6 +193,12 @@ export class Follower {
   /** Of the newest writer. */
   #epoch(): number {
     return readIdentity(this.#live.fileSystem, this.#paths)?.epoch ?? -1
+  }
+
+  /** Nothing is shown yet, and marks are damaged: without them a log would look empty. */
+  #isUnreadable(topics: readonly CatalogTopic[]): boolean {
+    if (this.#writer !== undefined || this.#snapshot !== undefined) return false
+    return topics.some((topic) => topic.logIds.some((id) => this.#marks.isTorn(id)))
   }
 
   /** The first look finds a store that was closed in order. */

@@ -2,8 +2,8 @@
  * Reading the marks of a writer in another process, or in this one.
  *
  * Owns     the bytes of `varve/marks` as they were read last. Format: `metadata/marks-file.ts`.
- * Holds    A slot that is torn is read again a few times; then it counts as missing. Nothing here believes marks of
- *          another boot: who asks compares the boot id.
+ * Holds    A slot that is torn is read again a few times. Nothing here believes marks of another boot: who asks
+ *          compares the boot id.
  */
 import type { FileSystem } from './base/file-system.ts'
 import { readFileSync } from './base/read-file.ts'
@@ -60,6 +60,11 @@ export class MarksReader {
       if (marks !== undefined || tries === READS_OF_A_TORN_SLOT || this.#isEmpty(position)) return marks
       this.read()
     }
+  }
+
+  /** There is something in the slot of a log, and it cannot be read. */
+  isTorn(logId: number): boolean {
+    return this.of(logId) === undefined && !this.#isEmpty(marksSlotPosition(logId))
   }
 
   #isEmpty(position: number): boolean {

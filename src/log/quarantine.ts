@@ -25,7 +25,8 @@ export class Quarantine {
   readonly #run: string
   /** Bytes that were taken. */
   bytes = 0
-  #isDirty = false
+  /** From the start: an open that failed half way may have moved files here. */
+  #isDirty = true
 
   constructor(fileSystem: FileSystem, directory: string, run: string) {
     this.#fileSystem = fileSystem
@@ -37,6 +38,7 @@ export class Quarantine {
   async sync(): Promise<void> {
     if (!this.#isDirty) return
     this.#isDirty = false
+    if (this.#fileSystem.statSync(this.#directory) === undefined) return
     await this.#fileSystem.syncDirectory(this.#directory)
     await this.#fileSystem.syncDirectory(parentPath(this.#directory))
   }

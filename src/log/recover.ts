@@ -131,6 +131,8 @@ class LogRecovery {
     segment.clearIndexes()
     const durable = base < end.segmentBase ? size : base === end.segmentBase ? end.position : 0
     const whole = await this.#scan(segment, size, durable, nextBase)
+    // An open that failed half way may have cut it, and not made that durable.
+    if (segment.sizeBytes === 0) segment.markUnsynced(0)
     this.#add(segment)
     return whole
   }

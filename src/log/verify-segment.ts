@@ -192,7 +192,7 @@ class SegmentCheck {
       if (this.#isOver || end.position >= this.#size) break
       from = await this.#pass(indexes, end.position, this.#misplaced ? 'a batch in the wrong place' : end.end)
     }
-    if (this.#damages.length === 0) indexes.end()
+    if (this.#damages.length === 0 && !this.#isOver) indexes.end()
     if (this.#expected !== -1 && this.#expected < this.#nextOffset) this.#missing(this.#expected, this.#nextOffset)
   }
 

@@ -4,7 +4,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, lstatSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
@@ -346,6 +346,21 @@ test('after a power loss it is recovered in memory, journal included', async () 
     await next.close()
     await writer.close().catch(() => undefined)
   }
+})
+
+test('marks that are damaged hide nothing', async () => {
+  const directory = newDirectory()
+  await using writer = await openStore(directory)
+  await appendNumbers(writer, 0, 40)
+  const path = join(directory, 'varve/marks')
+  const bytes = readFileSync(path)
+  for (let at = 128; at < bytes.length; at += 64) bytes[at + 20]! ^= 1
+  writeFileSync(path, bytes)
+  await using store = await openStore(directory, { mode: 'read-only' })
+  expect(await numbersIn(store)).toEqual(upTo(40))
+  await appendNumbers(writer, 40, 60)
+  await store.refresh()
+  expect(await numbersIn(store)).toEqual(upTo(60))
 })
 
 test('a damaged store says so', async () => {
