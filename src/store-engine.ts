@@ -37,6 +37,8 @@ import type { StoreTime } from './store-time.ts'
 
 /** Segments that are synced at once when the ring comes around: one thread of four stays free for the journal. */
 const PARALLEL_SYNCS = 3
+/** A sync that takes longer is told. */
+const STALL_MS = 1000
 
 export interface EngineParts {
   readonly options: ResolvedOpenOptions
@@ -151,6 +153,16 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
 
   clearMark(logId: number): void {
     this.#marks.clear(logId)
+  }
+
+  async watched(sync: Promise<void>): Promise<void> {
+    const startMs = this.clock.monotonicMs()
+    try {
+      await sync
+    } finally {
+      const ms = this.clock.monotonicMs() - startMs
+      if (ms > STALL_MS) publish('varve:stall', { directory: this.paths.root, what: 'sync', topic: null, ms })
+    }
   }
 
   failed(error: VarveError): void {

@@ -223,7 +223,10 @@ export class Journal {
       const { current } = this.#ring
       if (current.position + size <= this.#limits.entriesEnd) return await this.#write(current, undefined, content)
       const file = await this.#takeNextFile(before)
-      if (this.#failure !== undefined) throw this.#failure
+      if (this.#failure !== undefined) {
+        this.#ring.putBack(file)
+        throw this.#failure
+      }
       const checkpoint = this.#checkpoint()
       this.#checkRoomBehind(checkpoint, size, file)
       this.#ring.push(file, this.#nextSequence)

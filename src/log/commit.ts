@@ -318,7 +318,7 @@ export class Committer {
       for (const run of part.runs) pieces.push(run)
     }
     try {
-      await this.#journal.append(pieces, this.#names.take(), [])
+      await this.#host.watched(this.#journal.append(pieces, this.#names.take(), []))
     } catch (error) {
       this.#entryDone(parts)
       if (VarveError.is(error, 'DISK_FULL')) this.#takeBack(parts, error)

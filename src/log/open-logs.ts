@@ -239,7 +239,8 @@ function refuseForeign(host: OpenLogsHost, identity: LogIdentity, survey: Segmen
     if (base < closed.localStart) continue
     const path = segmentFile(identity.directory, base, 'log')
     const size = host.fileSystem.statSync(path)?.size ?? 0
-    if (size <= (sizes.get(base) ?? -1)) continue
+    // An empty one may be a segment that was replaced before its first record.
+    if (size <= (sizes.get(base) ?? 0)) continue
     throw new VarveError(
       'INVALID_OPTION',
       `${path} was written by somebody else since the store was closed (a broker?). Nothing was touched. ` +

@@ -1,5 +1,6 @@
 import { channel, tracingChannel } from 'node:diagnostics_channel'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { Clock } from '../../src/base/clock.ts'
 import { defineTopic, utf8 } from '../../src/varve.ts'
 import { all, rejected, Simulated } from './rig.ts'
 
@@ -81,5 +82,28 @@ describe('diagnostics channels', () => {
     place.fileSystem.unlinkSync('/s/varve/writer')
     await rejected('STORE_FENCED', topic.append({ value: 'x' }))
     expect(heard).toEqual([{ directory: '/s', what: 'store', id: '/s', epoch: 0 }])
+  })
+
+  it('tell of a sync that takes far too long', async () => {
+    const heard: { readonly what?: string; readonly ms?: number }[] = []
+    const listen = (message: unknown): void => void heard.push(message as object)
+    channel('varve:stall').subscribe(listen)
+    undo.push(() => channel('varve:stall').unsubscribe(listen))
+    const place = new Simulated()
+    const { clock } = place
+    let ms = 0
+    // Whoever looks twice finds that two seconds have passed.
+    const slow: Clock = {
+      '~varve': 'clock',
+      now: () => clock.now(),
+      monotonicMs: () => (ms += 2000),
+      timer: (delayMs, run, keepAlive) => clock.timer(delayMs, run, keepAlive),
+      soon: (run) => clock.soon(run),
+    }
+    await using store = await place.open({ clock: slow })
+    const topic = await store.topic(Lines, { create: 'must' })
+    await topic.append({ value: 'x' })
+    expect(heard).toMatchObject([{ directory: '/s', what: 'sync', topic: null }])
+    expect(heard[0]!.ms).toBeGreaterThan(1000)
   })
 })

@@ -101,7 +101,7 @@ export class Exhaustive {
     const states: State[] = []
     for (const keep of subsets(count, this.#limits.allSubsetsOf)) {
       const image = fs.crashWith(keep)
-      const key = `${diskHash(image, DIRECTORY)} ${knowledge(model)}`
+      const key = diskHash(image, DIRECTORY, knowledge(model))
       if (this.#seen.has(key)) this.skipped++
       else states.push({ fs: image, model: model.clone() })
       this.#seen.add(key)

@@ -2,9 +2,9 @@
 import type { FileSystem } from '../../src/base/file-system.ts'
 import { xxh64 } from '../../src/base/xxh64.ts'
 
-/** Over all names and bytes below `directory`, but for the marks of a running writer. */
-export function diskHash(fs: FileSystem, directory: string): string {
-  const parts: string[] = []
+/** Over all names and bytes below `directory`, but for the marks of a running writer, and over `more`. */
+export function diskHash(fs: FileSystem, directory: string, more: string): string {
+  const parts = [more]
   collect(fs, directory, parts)
   return xxh64(new TextEncoder().encode(parts.join('\n'))).toString(36)
 }
