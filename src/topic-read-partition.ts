@@ -20,7 +20,7 @@ import type { RecordDecoder } from './topic-batch.ts'
 
 export interface PartitionReadOptions {
   readonly outOfRange: ResolvedReadOptions['outOfRange']
-  /** Bytes of one block of the two that are read ahead. */
+  /** Bytes of a block; one is walked while the next one is read. */
   readonly blockBytes: number
   /** How its bytes are read and held. */
   readonly reading: Reading

@@ -70,8 +70,8 @@ export class TopicReads<K, V, N extends string> {
 
   read(options?: ReadOptions): Reader<K, V, N> {
     const resolved = resolveReadOptions(options, this)
-    // Three blocks for each partition that is read.
-    const blockBytes = Math.floor(resolved.prefetchBytes / 3 / Math.max(1, resolved.partitions.length))
+    // Beside the block that is read one is on its way, for each partition.
+    const blockBytes = Math.floor(resolved.prefetchBytes / Math.max(1, resolved.partitions.length))
     const open = (lasting: boolean): PartitionRead<K, V, N>[] =>
       resolved.partitions.map((partition) => {
         const log = this.#state.logs[partition]!

@@ -1,7 +1,7 @@
 /**
  * Walking the batches of a log from an offset on: large blocks read ahead, every batch verified before it is shown.
  *
- * Owns     three blocks of memory while it reads: one is walked, the next two are on their way.
+ * Owns     two blocks of memory while it reads: one is walked, the next one is on its way.
  *
  *            slab   |<- headroom ->|<------------- block ------------->|
  *                          |<-rest>|   the cut batch of the block before, moved in front of its other part
@@ -32,8 +32,6 @@ import type { PendingTail } from './pending.ts'
 
 const HEADROOM = 64 * 1024
 const SMALLEST_BLOCK = 64 * 1024
-/** Enough for one to be ready whenever the walk is, also when the readers run on other threads. */
-const BLOCKS_AHEAD = 2
 /** A point read above this turns its file asynchronous for a while, where `localReads` is `'auto'`. */
 const SLOW_READ_MS = 1
 const SLOW_FOR_MS = 10_000
@@ -69,9 +67,8 @@ export class LogScan {
   /** Why the current batch cannot be where it is. */
   #misplaced: string | undefined
   #block: Block | undefined
-  /** Blocks on their way, in file order, and where the next one begins. */
-  readonly #ahead: Promise<Block | undefined>[] = []
-  #aheadTo = 0
+  /** The next block, on its way. */
+  #ahead: Promise<Block | undefined> | undefined
   #closed = false
 
   constructor(host: ScanHost, log: PartitionLog, from: number, blockBytes: number, reading: Reading) {
@@ -270,7 +267,8 @@ export class LogScan {
   }
 
   async #continue(block: Block, rest: number, position: number): Promise<boolean> {
-    const next = await (this.#ahead.shift() ?? this.#read(block.segment, position + rest, this.#blockBytes))
+    const next = await (this.#ahead ?? this.#read(block.segment, position + rest, this.#blockBytes))
+    this.#ahead = undefined
     if (this.#closed) return this.#discard(next)
     const { needed } = this.batch
     if (next === undefined || rest > HEADROOM || needed > rest + (next.end - next.start)) {
@@ -300,15 +298,11 @@ export class LogScan {
   #use(block: Block): void {
     this.#block = block
     this.batch.open(block.slab.bytes, block.slab.view, block.start, block.end, scanOptions(block))
-    if (this.#ahead.length === 0) this.#aheadTo = block.position + (block.end - block.start)
     const { segment } = block
-    if (segment.phase === 'active' || this.#reading === 'point') return
-    while (this.#ahead.length < BLOCKS_AHEAD && this.#aheadTo < segment.sizeBytes) {
-      const read = this.#read(segment, this.#aheadTo, this.#blockBytes)
-      read.catch(() => undefined)
-      this.#ahead.push(read)
-      this.#aheadTo += this.#blockBytes
-    }
+    const behind = block.position + (block.end - block.start)
+    if (segment.phase === 'active' || this.#reading === 'point' || behind >= segment.sizeBytes) return
+    this.#ahead = this.#read(segment, behind, this.#blockBytes)
+    this.#ahead.catch(() => undefined)
   }
 
   /** Reads what lies at `position`; undefined when the segment left the view meanwhile. */
@@ -367,12 +361,12 @@ export class LogScan {
   #drop(): void {
     if (this.#block !== undefined) giveBack(this.#block)
     this.#block = undefined
-    for (const read of this.#ahead.splice(0)) {
-      read.then(
-        (block) => this.#discard(block),
-        () => undefined,
-      )
-    }
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    ahead?.then(
+      (block) => this.#discard(block),
+      () => undefined,
+    )
   }
 }
 
