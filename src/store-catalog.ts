@@ -97,3 +97,12 @@ export async function finishDeletions(fileSystem: FileSystem, paths: StorePaths,
   }
   return now
 }
+
+/** A store that was not closed in order has a journal, unless it never had a topic. */
+export function requireNoTopics(catalog: Catalog, paths: StorePaths): void {
+  if (catalog.topics.length === 0) return
+  const message =
+    `${paths.journal} is missing or blank, and the store was not closed in order: what was acknowledged last may have ` +
+    'stood only there. Nothing was changed. Restore the directory from a copy.'
+  throw new VarveError('CORRUPT', message, { path: paths.journal, position: null })
+}

@@ -24,7 +24,7 @@ import type { ResolvedOpenOptions } from './options.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import type { MarksWriter } from './metadata/marks-file.ts'
 import { configOf, missingCatalog, topicLogs } from './store-catalog.ts'
-import { readIdentity } from './store-identity.ts'
+import { readIdentity, readWriterPid } from './store-identity.ts'
 import { MarksReader } from './store-marks-reader.ts'
 import { directoryState, fileState, MAX_READ_FILES, openSnapshot } from './store-snapshot.ts'
 import type { StoreSnapshot } from './store-snapshot.ts'
@@ -162,7 +162,8 @@ export class Follower {
   async #lookOnce(anyway: boolean): Promise<boolean> {
     this.#marks.read()
     const { writer, version } = this.#marks
-    if (writer !== undefined && this.#isLive(writer) && !this.#opensClosed()) {
+    const isGone = this.#isWriterGone()
+    if (writer !== undefined && !isGone && this.#isLive(writer) && !this.#opensClosed()) {
       const state = fileState(this.#live.fileSystem, this.#paths.catalog)
       if (version === this.#version && state === this.#catalogState) return true
       const catalog = state === this.#catalogState ? this.#catalog : this.#readCatalog()
@@ -171,7 +172,7 @@ export class Follower {
       if (this.#marks.hasMarks || live.length === 0) return this.#followAll(writer.id, version, catalog, state, anyway)
     }
     // Until a writer has marked something, what was shown is still what there is.
-    if (this.#writer !== undefined) return true
+    if (this.#writer !== undefined && !isGone) return true
     if (this.#snapshot?.state === directoryState(this.#live.fileSystem, this.#paths)) return true
     return this.#takeSnapshot()
   }
@@ -183,6 +184,17 @@ export class Follower {
   #isLive(writer: MarksWriter): boolean {
     const { bootId, writerEpoch } = writer
     return bootId === this.#bootId && writerEpoch === this.#epoch() && writerEpoch > (this.#snapshot?.closedEpoch ?? -1)
+  }
+
+  /**
+   * The last writer was killed: its marks may lag behind what it acknowledged, so the journal is asked. Whoever closed
+   * in order has marked all.
+   */
+  #isWriterGone(): boolean {
+    const { fileSystem } = this.#live
+    if (fileSystem.statSync(this.#paths.closeRecord) !== undefined) return false
+    const pid = readWriterPid(fileSystem, this.#paths)
+    return pid !== null && fileSystem.isProcessGone(pid)
   }
 
   /** What is shown is the work of a writer, and a newer one has begun. */

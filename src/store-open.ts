@@ -33,7 +33,7 @@ import type { CloseRecord } from './metadata/close-record.ts'
 import type { ResolvedOpenOptions } from './options.ts'
 import { CLEAN_SHUTDOWN, joinPath, parentPath, storePaths } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
-import { finishDeletions, logsToOpen, missingCatalog } from './store-catalog.ts'
+import { finishDeletions, logsToOpen, missingCatalog, requireNoTopics } from './store-catalog.ts'
 import { checkOurs } from './store-directory.ts'
 import { Engine } from './store-engine.ts'
 import { newIdentity, readIdentity, readWriterPid, WriterMark, writeIdentity } from './store-identity.ts'
@@ -106,6 +106,7 @@ class Opening {
     const closed = this.#readClosed(found)
     const image = closed === undefined ? readJournal(this.#fileSystem, this.#paths.journal) : undefined
     const before = await this.#readCatalog(found)
+    if (closed === undefined && image === undefined) requireNoTopics(before, this.#paths)
     const time = new StoreTime(clock, Math.max(found.largestMs, closed?.closedAt ?? 0))
     const identity = { ...found, epoch: Math.max(found.epoch, image?.epoch ?? -1) + 1, largestMs: time.stamp() }
     await writeIdentity(this.#fileSystem, this.#paths, identity)
@@ -119,7 +120,7 @@ class Opening {
     this.#marks = StoreMarks.create(this.#fileSystem, this.#paths.marks, marksWriter)
     const engine = this.#engine(identity.epoch, time, this.#marks, writer)
     for (const log of logs) engine.addLog(log)
-    this.#journal = await this.#startJournal(engine)
+    this.#journal = await this.#startJournal(engine, closed !== undefined)
     await this.#removeCloseMarks()
     engine.start(this.#journal)
     engine.markLogs(logs)
@@ -181,7 +182,7 @@ class Opening {
     return new Engine({ options, paths, pool: this.#pool, indexes, time, marks, writer, reserve, epoch })
   }
 
-  #startJournal(engine: Engine): Promise<Journal> {
+  #startJournal(engine: Engine, isOldOver: boolean): Promise<Journal> {
     const { random, tuning } = this.#options
     return Journal.start(
       this.#fileSystem,
@@ -190,6 +191,7 @@ class Opening {
       { ...tuning.journal, inFlight: 2 },
       engine.epoch,
       engine,
+      isOldOver,
     )
   }
 

@@ -19,7 +19,7 @@ import type { Catalog } from './metadata/catalog.ts'
 import { readCloseRecord } from './metadata/close-record.ts'
 import type { ResolvedOpenOptions } from './options.ts'
 import type { StorePaths } from './segment/segment-files.ts'
-import { logsToOpen, missingCatalog } from './store-catalog.ts'
+import { logsToOpen, missingCatalog, requireNoTopics } from './store-catalog.ts'
 import { checkStore } from './store-directory.ts'
 import { readIdentity } from './store-identity.ts'
 
@@ -72,6 +72,7 @@ async function open(
   const image = closed === undefined ? readJournal(fileSystem, paths.journal) : undefined
   const catalog = readCatalog(fileSystem, paths.catalog)
   if (catalog === undefined) throw missingCatalog(paths)
+  if (closed === undefined && image === undefined) requireNoTopics(catalog, paths)
   const host = {
     fileSystem,
     pool,

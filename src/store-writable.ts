@@ -8,7 +8,7 @@ import type { Signal } from './base/api-records.ts'
 import type { Finding, RecoveryReport, Store, StoreStats } from './base/api-store.ts'
 import type { RawTopic, Topic, TopicOptions } from './base/api-topic.ts'
 import { bytes, nullable } from './base/codec.ts'
-import { flag, optionsObject, signalOf } from './base/checks.ts'
+import { flag, invalidOption, optionsObject, signalOf } from './base/checks.ts'
 import { VarveError } from './base/errors.ts'
 import type { TopicDefinition } from './base/topic-definition.ts'
 import { raiseStart } from './log/retain.ts'
@@ -22,6 +22,12 @@ import { StoreTopics } from './store-topics.ts'
 import { verifyStore } from './store-verify.ts'
 import { TopicHandle } from './topic.ts'
 import type { PartitionHost } from './topic-partition.ts'
+
+/** Throws INVALID_OPTION unless it is a definition or a name. */
+function checkTopicWanted(wanted: unknown): void {
+  if (typeof wanted === 'string' || (typeof wanted === 'object' && wanted !== null && 'name' in wanted)) return
+  throw invalidOption('topic', wanted, 'a name, or what defineTopic makes')
+}
 
 const RAW_KEY = nullable(bytes())
 const RAW_VALUE = bytes()
@@ -64,6 +70,7 @@ export class WritableStore implements Store {
   ): Promise<Topic<K, V, N, KIn, VIn> | RawTopic> {
     this.#check()
     const { engine } = this.#opened
+    checkTopicWanted(wanted)
     const definition = typeof wanted === 'string' ? undefined : wanted
     const resolved = resolveTopicOptions(definition, options)
     resolved.signal?.throwIfAborted()

@@ -49,9 +49,10 @@ export class TopicWriter<KIn, VIn> implements Writer<KIn, VIn> {
   #wake: (() => void)[] = []
   readonly #onAbort = (): void => this.#fail(this.#options.signal!.reason)
 
-  constructor(appender: TopicAppender<KIn, VIn>, options: ResolvedWriterOptions) {
+  /** The store's queue takes `maxQueuedBytes`: a writer that is obeyed never meets its end. */
+  constructor(appender: TopicAppender<KIn, VIn>, options: ResolvedWriterOptions, maxQueuedBytes: number) {
     this.#appender = appender
-    this.#options = options
+    this.#options = { ...options, bufferBytes: Math.min(options.bufferBytes, Math.ceil(maxQueuedBytes / 2)) }
     const { signal } = options
     if (signal?.aborted === true) this.#fail(signal.reason)
     else signal?.addEventListener('abort', this.#onAbort, { once: true })

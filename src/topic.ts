@@ -149,7 +149,11 @@ export class TopicHandle<K, V, N extends string, KIn, VIn>
   }
 
   writer(options?: WriterOptions): Writer<KIn, VIn> {
-    return new TopicWriter(this.#appender, resolveWriterOptions(options, this.#engine.options.durability))
+    return new TopicWriter(
+      this.#appender,
+      resolveWriterOptions(options, this.#engine.options.durability),
+      this.#engine.maxQueuedBytes,
+    )
   }
 
   async addPartitions(count: number, options?: Signal): Promise<number> {

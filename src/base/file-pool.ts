@@ -6,6 +6,7 @@
  *          failed sync) or with a call under way.
  * Shared   one pool per store; everything is synchronous.
  */
+import { errnoOf } from './errors.ts'
 import type { File, FileSystem, OpenMode } from './file-system.ts'
 import { invariant } from './invariant.ts'
 
@@ -14,7 +15,7 @@ const MOST_LOOKED_AT = 64
 export class FilePool {
   readonly #fileSystem: FileSystem
   readonly #mode: OpenMode
-  readonly #limit: number
+  #limit: number
   readonly #open = new Map<PooledFile, File>()
   #newest: PooledFile | undefined
 
@@ -74,10 +75,26 @@ export class FilePool {
 
   #add(pooled: PooledFile, mode: OpenMode): File {
     this.#makeRoom()
-    const file = this.#fileSystem.openSync(pooled.path, mode)
+    const file = this.#openFile(pooled.path, mode)
     this.#open.set(pooled, file)
     this.#newest = pooled
     return file
+  }
+
+  /** The system may allow fewer files than we: then its limit counts from here on. */
+  #openFile(path: string, mode: OpenMode): File {
+    try {
+      return this.#fileSystem.openSync(path, mode)
+    } catch (error) {
+      const errno = errnoOf(error)
+      if (errno !== 'EMFILE' && errno !== 'ENFILE') throw error
+      this.#limit = Math.max(1, Math.floor((this.#open.size * 3) / 4))
+      for (const pooled of this.#open.keys()) {
+        if (!pooled.pinned) this.close(pooled)
+        if (this.#open.size <= this.#limit) break
+      }
+      return this.#fileSystem.openSync(path, mode)
+    }
   }
 
   #makeRoom(): void {

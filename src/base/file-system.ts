@@ -65,6 +65,8 @@ export interface FileSystem {
   session?(): FileSystem
   /** Of the process that uses it, to tell a person who holds a lock. */
   readonly processId: number
+  /** True only when no process of this machine has this id, as far as this one can see. */
+  isProcessGone(id: number): boolean
   openSync(path: string, mode: OpenMode): File
   /** `undefined` only when nothing has this name. Does not follow links. */
   statSync(path: string): FileStat | undefined

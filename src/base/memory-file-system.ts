@@ -192,6 +192,10 @@ export class SimulatedFileSystem implements MemoryFileSystem {
       yield this.crashWith((unit) => ((subset >> unit) & 1) === 1, grain)
   }
 
+  isProcessGone(): boolean {
+    return false
+  }
+
   /** A door for one open: its calls fail with ESTALE after a crash, while this object shows the crashed disk. */
   session(): FileSystem {
     return new SimulatedFileSystem(this.#core, this.#core.generation)

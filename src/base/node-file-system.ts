@@ -61,6 +61,7 @@ export function nodeFileSystem(): FileSystem {
   return {
     '~varve': 'fileSystem',
     processId: process.pid,
+    isProcessGone,
     openSync: openFile,
     statSync,
     listSync: (directory) => readdirSync(directory, { withFileTypes: true }).map(entryOf).sort(byName),
@@ -304,4 +305,13 @@ function named(error: unknown, path: string): unknown {
 
 function errno(code: string, what: string, path: string): Error {
   return Object.assign(new Error(`${code}: ${what}, '${path}'`), { code, path })
+}
+
+function isProcessGone(id: number): boolean {
+  try {
+    process.kill(id, 0)
+    return false
+  } catch (error) {
+    return (error as { code?: unknown }).code === 'ESRCH'
+  }
 }

@@ -120,6 +120,10 @@ class OverlayFileSystem implements FileSystem {
     return Promise.resolve()
   }
 
+  isProcessGone(id: number): boolean {
+    return this.#below.isProcessGone(id)
+  }
+
   freeBytesSync(): number {
     return Number.MAX_SAFE_INTEGER
   }

@@ -23,6 +23,8 @@ export function checkedHeaders(given: NewHeaders | undefined): HeaderPairs {
   if (given === undefined) return NONE
   if (typeof given !== 'object' || given === null)
     throw new CodecRefusal(`headers are pairs or an object, not ${shown(given)}`)
+  if (!Array.isArray(given) && Object.prototype.toString.call(given) !== '[object Object]')
+    throw new CodecRefusal(`headers are pairs or a plain object, not ${shown(given)}`)
   const pairs = Array.isArray(given) ? (given as HeaderPairs) : Object.entries(given)
   for (const pair of pairs) checkPair(pair)
   return pairs

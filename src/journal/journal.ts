@@ -124,7 +124,8 @@ export class Journal {
 
   /**
    * Begins a new chain (J7). Segments and directories must be synced up to everything that the old chain holds: when
-   * this resolves the old chain is over, and until then it is what recovery finds.
+   * this resolves the old chain is over, and until then it is what recovery finds. With `isOldOver` a close record says
+   * all that the old chain does, and its files are used again at once.
    */
   static async start(
     fs: FileSystem,
@@ -133,11 +134,12 @@ export class Journal {
     options: JournalOptions,
     epoch: number,
     host: JournalHost,
+    isOldOver = false,
   ): Promise<Journal> {
     const limits = journalLimits(options)
     const old = findChain(fs, directory)
     invariant(old === undefined || epoch > old.epoch, 'J7: a writer epoch above that of the old chain')
-    const keep = new Set(old?.starts.map((start) => start.file.number))
+    const keep = new Set(isOldOver ? [] : old?.starts.map((start) => start.file.number))
     const ring = new Ring(fs, directory, options.fileBytes)
     try {
       await ring.open(keep)

@@ -20,6 +20,9 @@ import type { JournalOptions } from './journal.ts'
 import { journalDamage } from './ring-reader.ts'
 import type { RingFileFacts } from './ring-reader.ts'
 
+/** How often a chain that changes is looked at again. */
+const MOST_READS = 3
+
 /** A piece to be written again. */
 export class ReplayPiece {
   readonly logId: number
@@ -103,6 +106,15 @@ export interface JournalImage {
 
 /** Reads the newest chain. `undefined`: no journal was ever begun here. Throws CORRUPT at damage that hides pieces. */
 export function readJournal(fs: FileSystem, directory: string, _options?: JournalOptions): JournalImage | undefined {
+  for (let reads = 1; ; reads++) {
+    const image = readOnce(fs, directory)
+    // A chain whose first sync failed may leave the cache between two looks. Then the one before is the newest.
+    if (image === undefined || image.counters.entries > 0) return image
+    if (reads === MOST_READS) throw journalDamage(directory, null, 'its newest chain is gone while it is read')
+  }
+}
+
+function readOnce(fs: FileSystem, directory: string): JournalImage | undefined {
   const chain = findChain(fs, directory)
   if (chain === undefined) return undefined
   const builder = new ImageBuilder(fs, chain)

@@ -1,34 +1,27 @@
 /**
  * The second half of a group commit: what is durable reaches the segments, readers and callers.
  *
- * Owns     durable parts that no segment has taken yet, what is pending (`pending-tail.ts`), and the moment when
- *          callers are told.
+ * Owns     what is pending (`pending-tail.ts`), and the moment when callers are told.
  * Holds    J1: bytes of an entry come here only after its sync. J10: a durable entry is a success even while the
- *          segments cannot take it; then its callers wait, and no further append is taken. Parts are applied and
+ *          segments cannot take it; then it is read from memory, and no further append is taken. Parts are applied and
  *          acknowledged in the order of their entries.
- * Shared   one per store; synchronous but for its retry timer.
+ * Shared   one per store; synchronous.
  * @hot
  */
-import type { Timer } from '../base/clock.ts'
 import type { VarveError } from '../base/errors.ts'
 import type { CommitHost } from './commit-host.ts'
 import type { Forming } from './forming.ts'
 import type { PartitionLog } from './log.ts'
 import { PendingTails } from './pending-tail.ts'
 import type { Run } from './run.ts'
-import { diskFull, isDiskFull } from './write-errors.ts'
+import { diskFull, isPassing } from './write-errors.ts'
 
 /** The parts of a group: one log, what it appended, and where that goes. */
 export interface Part {
   readonly log: PartitionLog
   readonly forming: Forming
   readonly runs: readonly Run[]
-  /** Runs below this offset are in the segments, or pending. */
-  appliedTo: number
 }
-
-/** How often segments without room are tried again. */
-const RETRY_MS = 100
 
 /** What the applier tells the committer. */
 export interface ApplyEvents {
@@ -46,8 +39,6 @@ export class Applier {
   readonly #host: CommitHost
   readonly #events: ApplyEvents
   readonly #tails: PendingTails
-  readonly #unapplied: Part[] = []
-  #retry: Timer | undefined
 
   constructor(host: CommitHost, events: ApplyEvents) {
     this.#host = host
@@ -60,9 +51,9 @@ export class Applier {
     )
   }
 
-  /** Durable parts wait for room in their segments. */
+  /** The disk has no room for what is durable in the journal. */
   get isFull(): boolean {
-    return this.#unapplied.length > 0
+    return this.#tails.isFull
   }
 
   /** A log joins: it can write what is pending by itself. */
@@ -72,7 +63,7 @@ export class Applier {
       try {
         this.#tails.apply(log)
       } catch (error) {
-        if (!isDiskFull(error)) throw this.#events.fail(error)
+        if (!isPassing(error)) throw this.#events.fail(error)
         this.#host.diskFull(error)
         throw diskFull(log, error)
       }
@@ -87,24 +78,12 @@ export class Applier {
 
   /** A log is gone, with what was pending of it. */
   forget(log: PartitionLog): void {
-    this.#leave(this.#unapplied.filter((part) => part.log === log))
     this.#tails.drop(log)
   }
 
   /** The store closes, and nothing is written any more: what no segment could take stays in the journal. */
   close(): void {
-    this.#retry?.cancel()
-    this.#leave([...this.#unapplied])
     this.#tails.close()
-  }
-
-  /** These parts are durable, and that is all that their callers asked for. */
-  #leave(parts: readonly Part[]): void {
-    for (const part of parts) {
-      this.#unapplied.splice(this.#unapplied.indexOf(part), 1)
-      part.log.entriesInFlight--
-      this.#tell(part.forming, 'disk')
-    }
   }
 
   /** Writes what is pending of one log; throws what writing throws. */
@@ -112,57 +91,36 @@ export class Applier {
     this.#tails.apply(log)
   }
 
-  /** The last durable run of a log that its segment has not taken for want of room. */
-  lastUnapplied(log: PartitionLog): Run | undefined {
-    return this.#unapplied.findLast((part) => part.log === log)?.runs.at(-1)
-  }
-
-  /** Takes the parts of a durable entry. */
-  take(parts: readonly Part[]): void {
-    this.#unapplied.push(...parts)
-    if (this.#unapplied.length === parts.length) this.#apply()
-  }
-
   /**
-   * A durable entry goes to the segments, at once when nothing else is under way. J10: it is a success even while they
-   * cannot take it.
+   * Takes the parts of a durable entry and tells their callers. J10: it is a success even while the segments cannot
+   * take it. It is written at once when nothing else is under way.
    */
-  #apply(): void {
-    const applied: Part[] = []
+  take(parts: readonly Part[]): void {
+    const wasFull = this.#tails.isFull
     try {
-      while (this.#unapplied.length > 0) {
-        const part = this.#unapplied[0]!
-        this.#applyPart(part)
-        part.log.entriesInFlight--
-        applied.push(this.#unapplied.shift()!)
-      }
-      if (this.#events.isQuiet()) this.#tails.applyAll()
+      for (const part of parts) for (const run of part.runs) this.#tails.take(run)
+    } catch (error) {
+      for (const part of parts) part.log.entriesInFlight--
+      this.#events.failed(parts, error)
+      return
+    }
+    for (const part of parts) part.log.entriesInFlight--
+    if (this.#tails.isFull && !wasFull) this.#host.diskFull(undefined)
+    if (this.#tails.isFull || this.#events.isQuiet()) this.#applyIfRoom()
+    this.acknowledge(parts, 'disk')
+  }
+
+  #applyIfRoom(): void {
+    try {
+      this.#tails.applyAll()
     } catch (error) {
       this.#applyFailed(error)
-    }
-    this.acknowledge(applied, 'disk')
-  }
-
-  #applyPart(part: Part): void {
-    for (const run of part.runs) {
-      if (part.appliedTo >= run.nextOffset) continue
-      this.#tails.take(run)
-      part.appliedTo = run.nextOffset
     }
   }
 
   #applyFailed(error: unknown): void {
-    if (!isDiskFull(error)) {
-      this.#events.failed(this.#unapplied.splice(0), error)
-      return
-    }
-    this.#host.diskFull(error)
-    if (this.#unapplied.length === 0 || this.#retry !== undefined) return
-    this.#retry = this.#host.clock.timer(RETRY_MS, () => {
-      this.#retry = undefined
-      this.#apply()
-      this.#events.settled()
-    })
+    if (isPassing(error)) this.#host.diskFull(error)
+    else this.#events.failed([], error)
   }
 
   /** Tells the callers of these parts, after readers and followers can see them. */

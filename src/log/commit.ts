@@ -111,11 +111,6 @@ export class Committer {
   }
 
   /** Resolves when nothing waits and nothing is under way. */
-  async idle(): Promise<void> {
-    while (!this.#isIdle()) await this.#progress.next()
-  }
-
-  /** Resolves when nothing is under way but what waits for room in its segment, which may take for ever. */
   async quiet(): Promise<void> {
     while (!this.#isQuiet()) await this.#progress.next()
   }
@@ -183,10 +178,6 @@ export class Committer {
     return this.#entries === 0 && this.#directs === 0 && this.#waiting.size === 0 && !this.#scheduled
   }
 
-  #isIdle(): boolean {
-    return this.#isQuiet() && !this.isFull
-  }
-
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
@@ -221,7 +212,7 @@ export class Committer {
     forming.finish()
     log.forming = undefined
     this.#waiting.delete(log)
-    return { log, forming, runs: placeRuns(log, forming, this.#host.clock.now()), appliedTo: 0 }
+    return { log, forming, runs: placeRuns(log, forming, this.#host.clock.now()) }
   }
 
   /** Straight to the segment, unless too many files have unsynced bytes: then it is made durable, which is no less. */
@@ -327,7 +318,6 @@ export class Committer {
     }
     this.#entries--
     this.#groups++
-    // The logs stay taken until their segments have room: what is appended meanwhile comes behind.
     this.applier.take(parts)
     this.#settled()
   }
@@ -344,7 +334,7 @@ export class Committer {
       const full = diskFull(log, error)
       this.#reject(forming, full)
       this.#refuse(log, full)
-      takeBackEnd(log, this.applier.lastUnapplied(log))
+      takeBackEnd(log)
     }
     this.#settled()
   }
@@ -360,7 +350,7 @@ export class Committer {
     log.busy = true
     const full = diskFull(log, error)
     this.#refuse(log, full)
-    const cut = cutBack(log, this.applier.lastUnapplied(log))
+    const cut = cutBack(log)
     for (const waiter of forming.waiters) if (waiter.end > log.logEnd) waiter.failed(full)
     forming.keepWaiters((waiter) => waiter.end <= log.logEnd)
     const kept = { ...part, runs: part.runs.filter((run) => run.nextOffset <= log.logEnd) }

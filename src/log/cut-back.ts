@@ -6,36 +6,28 @@
  */
 import type { PartitionLog } from './log.ts'
 import { syncSegments } from './flush.ts'
-import type { Run } from './run.ts'
 import { Tail } from './tail.ts'
 
-/** Cuts the active segment to its last noted batch; resolves when that is durable. `last` as for `takeBackEnd`. */
-export async function cutBack(log: PartitionLog, last: Run | undefined): Promise<void> {
+/** Cuts the active segment to its last noted batch; resolves when that is durable. */
+export async function cutBack(log: PartitionLog): Promise<void> {
   const { active } = log
   active.data.open().truncateSync(active.sizeBytes)
   // All its batches may be synced already: the new length is not.
   active.markUnsynced(active.sizeBytes)
-  takeBackEnd(log, last)
+  takeBackEnd(log)
   await syncSegments(log)
 }
 
-/**
- * The log ends again behind what is in its segment, pending, or durable and without room in its segment (`last` is the
- * last run of these): what was to come behind was never written.
- */
-export function takeBackEnd(log: PartitionLog, last: Run | undefined): void {
-  const { pending, active } = log
-  if (last !== undefined) {
-    log.logEnd = last.nextOffset
-    log.tail = new Tail(last.segmentBase, last.position + last.end - last.start, active.facts.startedMs, 0, 0)
-    return
-  }
+/** The log ends again behind what is in its segment or pending: what was to come behind was never written. */
+export function takeBackEnd(log: PartitionLog): void {
+  const { active } = log
+  const pending = log.pending?.last
   if (pending === undefined) {
     log.logEnd = active.nextOffset
     log.tail = tailOf(log)
     return
   }
-  log.logEnd = pending.batches.at(-1)!.lastOffset + 1
+  log.logEnd = pending.nextOffset
   log.tail = new Tail(pending.segmentBase, pending.position + pending.bytes, active.facts.startedMs, 0, 0)
 }
 

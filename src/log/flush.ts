@@ -9,7 +9,7 @@ import type { PartitionLog } from './log.ts'
 
 /** Syncs every segment that has unsynced bytes or names, then moves `log.durable`. */
 export async function syncSegments(log: PartitionLog): Promise<void> {
-  const { active } = log
+  const { active, cuts } = log
   const end = {
     logId: log.id,
     segmentBase: active.baseOffset,
@@ -22,5 +22,7 @@ export async function syncSegments(log: PartitionLog): Promise<void> {
     await log.fileSystem.syncDirectory(log.directory)
     for (const segment of unsynced) segment.namesSynced = true
   }
-  if (end.nextOffset > log.durable.nextOffset) log.durable = end
+  // What a truncation cuts is no end of the log any more, synced or not.
+  const isCut = cuts !== log.cuts || cuts % 2 === 1
+  if (!isCut && end.nextOffset > log.durable.nextOffset) log.durable = end
 }

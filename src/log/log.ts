@@ -50,6 +50,8 @@ export class PartitionLog {
   highWatermark: number
   /** The next offset to be given. */
   logEnd: number
+  /** Rises when a truncation begins to change the durable end, and when it is done: odd meanwhile. */
+  cuts = 0
   /** Below this all is durable, in the segments or the journal. */
   durable: DurableEnd
   /** Durable in the journal, not in the segment yet. */

@@ -22,6 +22,7 @@ import {
 } from '../segment/segment-files.ts'
 import { Segment } from '../segment/segment.ts'
 import type { SegmentFacts } from '../segment/segment.ts'
+import { walkFileSync } from '../segment/file-walk.ts'
 import { decideStray, strayInput, surveySegments } from '../segment/strays.ts'
 import type { SegmentSurvey } from '../segment/strays.ts'
 import { tailOf } from './cut-back.ts'
@@ -231,6 +232,16 @@ function closedSegment(
   return segment
 }
 
+/** Bytes that are no batch are damage, which recovery cuts off and reports; a batch was written by a log. */
+function holdsBatch(host: OpenLogsHost, path: string, from: number, to: number): boolean {
+  const file = host.fileSystem.openSync(path, 'read')
+  try {
+    return walkFileSync(file, { from, to, minOffset: 0, verify: true }, () => true).position > from
+  } finally {
+    file.closeSync()
+  }
+}
+
 /** A data file that is new or longer was written by somebody else. */
 function refuseForeign(host: OpenLogsHost, identity: LogIdentity, survey: SegmentSurvey, closed: ClosedLog): void {
   const sizes = new Map(closed.segments.map((segment) => [segment.baseOffset, segment.sizeBytes]))
@@ -240,7 +251,8 @@ function refuseForeign(host: OpenLogsHost, identity: LogIdentity, survey: Segmen
     const path = segmentFile(identity.directory, base, 'log')
     const size = host.fileSystem.statSync(path)?.size ?? 0
     // An empty one may be a segment that was replaced before its first record.
-    if (size <= (sizes.get(base) ?? 0)) continue
+    const closedSize = sizes.get(base) ?? 0
+    if (size <= closedSize || !holdsBatch(host, path, closedSize, size)) continue
     throw new VarveError(
       'INVALID_OPTION',
       `${path} was written by somebody else since the store was closed (a broker?). Nothing was touched. ` +

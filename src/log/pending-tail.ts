@@ -20,10 +20,13 @@ import type { PartitionLog } from './log.ts'
 import { PendingTail } from './pending.ts'
 import { openSegment, writeRunSync } from './run.ts'
 import type { Run, RunTarget } from './run.ts'
+import { isPassing } from './write-errors.ts'
 
 /** A run of this size gains nothing from waiting for others. */
 const LARGE_RUN = 16 * 1024
 const DELAY_MS = 10
+/** How often a full disk is tried again. */
+const RETRY_MS = 100
 
 export class PendingTails {
   readonly #target: RunTarget
@@ -32,6 +35,7 @@ export class PendingTails {
   readonly #failed: (error: unknown) => void
   readonly #logs = new Set<PartitionLog>()
   #timer: Timer | undefined
+  #isFull = false
 
   /** `applied` hears which logs got bytes; `failed` of a write that failed on the timer. */
   constructor(
@@ -46,8 +50,40 @@ export class PendingTails {
     this.#failed = failed
   }
 
-  /** Takes a durable run; it may be written later. Throws what writing throws; then the run was not taken. */
+  /** Some logs have more than their segments could take: the disk is full. */
+  get isFull(): boolean {
+    return this.#isFull
+  }
+
+  /** Takes a durable run, which is written now or later; what the disk has no room for stays in memory (J10). */
   take(run: Run): void {
+    try {
+      this.#take(run)
+    } catch (error) {
+      if (!isPassing(error)) throw error
+      this.#keep(run)
+      this.#target.relieve()
+    }
+  }
+
+  /** Writes what is pending of `log`. */
+  apply(log: PartitionLog): void {
+    for (let pending = log.pending; pending !== undefined; pending = log.pending) {
+      const now = this.#clock.now()
+      const segment = openSegment(log, pending.segmentBase, pending.position, this.#target, now)
+      segment.writeSync(pending.slab.bytes.subarray(0, pending.bytes))
+      for (const batch of pending.batches) {
+        const { baseOffset, lastOffset, maxTimestamp, start, end } = batch
+        segment.noteBatch(baseOffset, lastOffset, maxTimestamp, end - start, this.#target.epoch)
+      }
+      moveDurable(log)
+      release(pending.slab)
+      log.pending = pending.next
+    }
+    this.#forget(log)
+  }
+
+  #take(run: Run): void {
     const { log } = run
     const size = run.end - run.start
     if (log.pending !== undefined && (size >= LARGE_RUN || !log.pending.takes(run))) this.apply(log)
@@ -56,25 +92,27 @@ export class PendingTails {
       moveDurable(log)
       return
     }
-    log.pending ??= new PendingTail(run)
-    log.pending.add(run)
-    this.#logs.add(log)
-    this.#schedule()
+    this.#hold(run)
+    this.#schedule(DELAY_MS)
   }
 
-  /** Writes what is pending of `log`. */
-  apply(log: PartitionLog): void {
-    const { pending } = log
-    if (pending === undefined) return
-    const now = this.#clock.now()
-    const segment = openSegment(log, pending.segmentBase, pending.position, this.#target, now)
-    segment.writeSync(pending.slab.bytes.subarray(0, pending.bytes))
-    for (const batch of pending.batches) {
-      const { baseOffset, lastOffset, maxTimestamp, start, end } = batch
-      segment.noteBatch(baseOffset, lastOffset, maxTimestamp, end - start, this.#target.epoch)
+  #keep(run: Run): void {
+    this.#hold(run)
+    this.#isFull = true
+    this.#schedule(RETRY_MS)
+  }
+
+  #hold(run: Run): void {
+    const { log } = run
+    const last = log.pending?.last
+    if (last?.segmentBase === run.segmentBase) last.add(run)
+    else {
+      const tail = new PendingTail(run)
+      tail.add(run)
+      if (last === undefined) log.pending = tail
+      else last.next = tail
     }
-    moveDurable(log)
-    this.drop(log)
+    this.#logs.add(log)
   }
 
   /** Writes what is pending of all logs, or of as many as files may be open; the rest follows. */
@@ -83,7 +121,7 @@ export class PendingTails {
     for (const log of this.#logs) {
       if (this.#target.pool.isCrowded) {
         this.#target.relieve()
-        this.#schedule()
+        this.#schedule(DELAY_MS)
         break
       }
       this.apply(log)
@@ -92,11 +130,16 @@ export class PendingTails {
     if (logs.length > 0) this.#applied(logs)
   }
 
-  /** Forgets what is pending of a log that is gone, or written. */
+  /** Forgets what is pending of a log that is gone. */
   drop(log: PartitionLog): void {
-    if (log.pending !== undefined) release(log.pending.slab)
+    for (let pending = log.pending; pending !== undefined; pending = pending.next) release(pending.slab)
     log.pending = undefined
+    this.#forget(log)
+  }
+
+  #forget(log: PartitionLog): void {
     this.#logs.delete(log)
+    if (this.#logs.size === 0) this.#isFull = false
   }
 
   /** The store closes: what could not be written is in the journal, and nothing is written any more. */
@@ -105,15 +148,15 @@ export class PendingTails {
     for (const log of this.#logs) this.drop(log)
   }
 
-  #schedule(): void {
+  #schedule(delayMs: number): void {
     if (this.#timer !== undefined) return
-    this.#timer = this.#clock.timer(DELAY_MS, () => {
+    this.#timer = this.#clock.timer(delayMs, () => {
       this.#timer = undefined
       try {
         this.applyAll()
       } catch (error) {
         this.#failed(error)
-        if (this.#logs.size > 0) this.#schedule()
+        if (this.#logs.size > 0) this.#schedule(RETRY_MS)
       }
     })
   }

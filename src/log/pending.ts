@@ -28,6 +28,8 @@ export class PendingTail {
   readonly position: number
   slab: Slab
   bytes = 0
+  /** What follows in the next segment, or did not fit here. */
+  next: PendingTail | undefined
   readonly batches: FormedBatch[] = []
 
   constructor(run: PlacedBatches) {
@@ -42,6 +44,13 @@ export class PendingTail {
 
   get nextOffset(): number {
     return this.batches.at(-1)!.lastOffset + 1
+  }
+
+  /** The last one of the chain. */
+  get last(): PendingTail {
+    let last: PendingTail = this
+    while (last.next !== undefined) last = last.next
+    return last
   }
 
   /** Does `run` follow, and is there room? */

@@ -124,9 +124,11 @@ export class LogScan {
   /** Gets the bytes behind what is in memory; false when there are none below `limit`. */
   async fill(limit: number): Promise<boolean> {
     if (this.#offset >= limit || this.#closed) return false
-    const { pending } = this.#log
-    if (pending !== undefined && !applyIfRoom(this.#log) && this.#offset >= pending.firstOffset)
-      return this.#usePending(pending)
+    if (this.#log.pending !== undefined && !applyIfRoom(this.#log)) {
+      let pending: PendingTail | undefined = this.#log.pending
+      while (pending !== undefined && this.#offset >= pending.nextOffset) pending = pending.next
+      if (pending !== undefined && this.#offset >= pending.firstOffset) return this.#usePending(pending)
+    }
     const block = this.#block
     if (block === undefined) return this.#start()
     const { batch } = this

@@ -59,9 +59,14 @@ export async function truncateLog(
   const floor: Floor = { ...log.floor, logId: newId }
   await host.committer.appendNames([end], [floor])
   // Order matters: a checkpoint from here on must not name more under the new id.
+  log.cuts++
   log.durable = end
-  await host.renumber(log, newId)
-  await cutAt(host, log, cut)
+  try {
+    await host.renumber(log, newId)
+    await cutAt(host, log, cut)
+  } finally {
+    log.cuts++
+  }
   return nextOffset
 }
 

@@ -12,6 +12,12 @@ export function isDiskFull(error: unknown): boolean {
   return errno === 'ENOSPC' || errno === 'EDQUOT'
 }
 
+/** Nothing is lost when it is tried again later: no room on the disk, or no further file may be open. */
+export function isPassing(error: unknown): boolean {
+  const errno = errnoOf(error)
+  return isDiskFull(error) || errno === 'EMFILE' || errno === 'ENFILE'
+}
+
 export function diskFull(log: PartitionLog, cause: unknown): VarveError {
   const message = `${log.topic}/${log.partition}: the disk is full, nothing was written. Free space and append again.`
   return new VarveError('DISK_FULL', message, { directory: log.directory }, { outcome: 'definite', cause })
@@ -19,9 +25,10 @@ export function diskFull(log: PartitionLog, cause: unknown): VarveError {
 
 export function logFailed(error: unknown, outcome: 'definite' | 'indefinite'): VarveError {
   if (VarveError.is(error, 'STORE_FENCED')) return error
-  const path = (error as { path?: unknown } | null)?.path
+  const isKnown = VarveError.is(error, 'LOG_FAILED')
+  const path = isKnown ? error.details.path : (error as { path?: unknown } | null)?.path
   const where = typeof path === 'string' ? path : ''
-  const what = `${errnoOf(error) ?? 'unknown cause'}${where === '' ? '' : ` at ${where}`}`
+  const what = `${errnoOf(isKnown ? error.cause : error) ?? 'unknown cause'}${where === '' ? '' : ` at ${where}`}`
   const message = `Writing failed (${what}): the store takes no writes until it is opened again.`
   return new VarveError('LOG_FAILED', message, { path: where }, { outcome, cause: error })
 }

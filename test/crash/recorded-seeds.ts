@@ -21,4 +21,8 @@ export const RECORDED_SEEDS: ReadonlyMap<number, string> = new Map([
   [200498, 'recovery verified what the cache showed and wrote what it showed a moment later'],
   [501481, 'the folder of a topic whose making was interrupted was never made durable'],
   [2108717298, 'an open that failed half way had cut a segment, and the next one did not make that durable'],
+  [
+    904433,
+    'a chain whose first sync had failed left the cache while it was read, and all was taken as never acknowledged',
+  ],
 ])
