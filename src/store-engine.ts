@@ -21,6 +21,7 @@ import { isDiskFull } from './log/write-errors.ts'
 import type { IndexCache } from './log/load-indexes.ts'
 import type { PartitionLog } from './log/log.ts'
 import type { RetainHost } from './log/retain.ts'
+import { ReadBudget } from './log/read-budget.ts'
 import { retireSegments } from './log/retire.ts'
 import { rollTo } from './log/run.ts'
 import type { ScanHost } from './log/scan-host.ts'
@@ -61,6 +62,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   readonly epoch: number
   readonly clock: Clock
   readonly pointReads: ResolvedOpenOptions['localReads']
+  readonly readBudget: ReadBudget
   readonly plainBatch: BatchFacts
   readonly directBytes: number
   readonly groupBytes: number
@@ -86,6 +88,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.epoch = parts.epoch
     this.clock = parts.options.clock
     this.pointReads = parts.options.localReads
+    this.readBudget = new ReadBudget(parts.options.memoryBytes / 4)
     this.plainBatch = plainBatch(parts.epoch)
     this.directBytes = parts.options.tuning.directGroupBytes
     this.groupBytes = parts.options.tuning.groupBytes

@@ -8,7 +8,6 @@
 import type { Bytes, Signal } from './base/api-records.ts'
 import type { Finding, ReadStore, StoreStats } from './base/api-store.ts'
 import type { KeyedTopic } from './base/api-topic.ts'
-import { arenaBytesLent } from './base/arena.ts'
 import { flag, optionsObject, signalOf } from './base/checks.ts'
 import { bytes, nullable } from './base/codec.ts'
 import { fileError, VarveError } from './base/errors.ts'
@@ -27,6 +26,7 @@ import type { FollowedTopic } from './store-follower.ts'
 import { codecDifferences, conflict, missing } from './store-topics.ts'
 import { verifyStore } from './store-verify.ts'
 import { TopicReads } from './topic.ts'
+import { ReadBudget } from './log/read-budget.ts'
 import type { PartitionHost } from './topic-partition.ts'
 
 const RAW_KEY = nullable(bytes())
@@ -50,6 +50,7 @@ class ReadOnlyStore implements ReadStore {
   readonly #options: ResolvedOpenOptions
   readonly #paths: StorePaths
   readonly #follower: Follower
+  readonly #readBudget: ReadBudget
   readonly #partitions: PartitionHost
   #readBytes = 0
   #closing: Promise<void> | undefined
@@ -58,10 +59,12 @@ class ReadOnlyStore implements ReadStore {
     this.#options = options
     this.#paths = paths
     this.#follower = follower
+    this.#readBudget = new ReadBudget(options.memoryBytes / 4)
     this.#partitions = {
       directory: paths.root,
       clock: options.clock,
       pointReads: options.localReads,
+      readBudget: this.#readBudget,
       loadIndexes: (log, segment) => (log as FollowedLog).door.indexes.load(segment),
       countRead: (count) => (this.#readBytes += count),
       lookAgain: () => follower.lookAgain(),
@@ -122,7 +125,7 @@ class ReadOnlyStore implements ReadStore {
       appended: { records: 0, bytes: 0, groups: 0 },
       read: { records: 0, bytes: this.#readBytes },
       queuedBytes: 0,
-      memory: { cache: this.#follower.cacheBytes, buffers: arenaBytesLent() },
+      memory: { cache: this.#follower.cacheBytes, buffers: this.#readBudget.bytes },
       local: { segments: segments.length, bytes: segments.reduce((sum, segment) => sum + segment.sizeBytes, 0) },
       oldestViewMs: oldest === Infinity ? 0 : this.#options.clock.monotonicMs() - oldest,
       openFiles: this.#follower.openFiles,

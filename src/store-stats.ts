@@ -2,7 +2,6 @@
  * A snapshot of a store's metrics.
  */
 import type { StoreStats } from './base/api-store.ts'
-import { arenaBytesLent } from './base/arena.ts'
 import type { Engine } from './store-engine.ts'
 
 export function storeStats(engine: Engine): StoreStats {
@@ -21,7 +20,7 @@ export function storeStats(engine: Engine): StoreStats {
     appended: { records: counters.appendedRecords, bytes: counters.appendedBytes, groups: committer.groups },
     read: { records: counters.readRecords, bytes: counters.readBytes },
     queuedBytes: committer.queuedBytes,
-    memory: { cache: engine.indexes.bytes, buffers: arenaBytesLent() },
+    memory: { cache: engine.indexes.bytes, buffers: engine.readBudget.bytes + committer.queuedBytes },
     local: { segments, bytes },
     oldestViewMs: oldest === undefined ? 0 : engine.clock.monotonicMs() - oldest,
     openFiles: engine.pool.openFiles,

@@ -52,6 +52,7 @@ export class WritableStore implements Store {
       directory,
       clock: engine.clock,
       pointReads: engine.pointReads,
+      readBudget: engine.readBudget,
       loadIndexes: (log, segment) => engine.loadIndexes(log, segment),
       countRead: (bytes, records) => engine.countRead(bytes, records),
       deleteBefore: (log, offset) =>

@@ -6,6 +6,7 @@ import { errnoOf } from '../base/errors.ts'
 import type { Segment } from '../segment/segment.ts'
 import { damagedSegment } from './damage.ts'
 import type { PartitionLog } from './log.ts'
+import type { ReadBudget } from './read-budget.ts'
 
 const MOST_LOOKS = 20
 const LOOK_MS = 5
@@ -13,6 +14,8 @@ const LOOK_MS = 5
 /** What the walk needs of the store. */
 export interface ScanHost {
   readonly clock: Clock
+  /** Memory that readers share. */
+  readonly readBudget: ReadBudget
   /** How point reads that need the file wait for it. */
   readonly pointReads: 'sync' | 'async' | 'auto'
   /** Loads the indexes of a sealed segment. */

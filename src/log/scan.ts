@@ -181,7 +181,14 @@ export class LogScan {
   }
 
   #slab(bytes: number): Slab {
-    return this.#reading === 'lasting' ? lastingSlab(HEADROOM + bytes) : allocate(HEADROOM + bytes)
+    const slab = this.#reading === 'lasting' ? lastingSlab(HEADROOM + bytes) : allocate(HEADROOM + bytes)
+    this.#host.readBudget.take(slab.bytes.length)
+    return slab
+  }
+
+  #giveBack(slab: Slab): void {
+    this.#host.readBudget.giveBack(slab.bytes.length)
+    release(slab)
   }
 
   /** Begins in the segment that holds the wanted offset. */
@@ -275,22 +282,22 @@ export class LogScan {
     const { needed } = this.batch
     if (next === undefined || rest > HEADROOM || needed > rest + (next.end - next.start)) {
       this.#discard(next)
-      return this.#again(block, position, Math.max(this.#blockBytes, needed))
+      return this.#again(block, position, needed)
     }
     next.slab.bytes.set(block.slab.bytes.subarray(block.end - rest, block.end), next.start - rest)
     next.start -= rest
     next.position -= rest
     this.#block = undefined
-    giveBack(block)
+    this.#giveBack(block.slab)
     this.#use(next)
     return true
   }
 
   /** A batch larger than a block: reads from its beginning. */
-  async #again(block: Block, position: number, bytes: number): Promise<boolean> {
+  async #again(block: Block, position: number, needed: number): Promise<boolean> {
     const { segment } = block
     this.#drop()
-    const whole = await this.#read(segment, position, bytes)
+    const whole = await this.#read(segment, position, this.#blockBytes, needed)
     if (whole === undefined) return this.#closed ? false : this.#start()
     if (this.#closed) return this.#discard(whole)
     this.#use(whole)
@@ -303,26 +310,27 @@ export class LogScan {
     const { segment } = block
     const behind = block.position + (block.end - block.start)
     if (segment.phase === 'active' || this.#reading === 'point' || behind >= segment.sizeBytes) return
+    if (!this.#host.readBudget.hasRoomAhead(this.#blockBytes)) return
     this.#ahead = this.#read(segment, behind, this.#blockBytes)
     this.#ahead.catch(() => undefined)
   }
 
   /** Reads what lies at `position`; undefined when the segment left the view meanwhile. */
-  async #read(segment: Segment, position: number, bytes: number): Promise<Block | undefined> {
+  async #read(segment: Segment, position: number, bytes: number, needed = 0): Promise<Block | undefined> {
     const fileEnd = segment.sizeBytes
-    const length = Math.min(bytes, fileEnd - position)
+    const length = Math.min(Math.max(this.#host.readBudget.grant(bytes), needed), fileEnd - position)
     const slab = this.#slab(length)
     try {
       const into = slab.bytes.subarray(HEADROOM, HEADROOM + length)
       const got = await this.#during(segment, (file) => this.#fill(segment, file, into, position))
       if (got === undefined) {
-        release(slab)
+        this.#giveBack(slab)
         return undefined
       }
       if (got < length)
         throw damagedSegment(this.#log, segment, position + got, 'the file ends too early', this.#offset)
     } catch (error) {
-      release(slab)
+      this.#giveBack(slab)
       throw error
     }
     this.#host.countRead(length)
@@ -356,12 +364,12 @@ export class LogScan {
   }
 
   #discard(block: Block | undefined): false {
-    if (block !== undefined) giveBack(block)
+    if (block !== undefined) this.#giveBack(block.slab)
     return false
   }
 
   #drop(): void {
-    if (this.#block !== undefined) giveBack(this.#block)
+    if (this.#block !== undefined) this.#giveBack(this.#block.slab)
     this.#block = undefined
     const ahead = this.#ahead
     this.#ahead = undefined
@@ -379,8 +387,4 @@ function scanOptions(block: Block): { minOffset: number; verify: boolean; fileBa
 /** A segment that nothing was ever taken out of has every offset of its range. */
 function isContiguous(segment: Segment): boolean {
   return segment.facts.cleanedUpTo === null
-}
-
-function giveBack(block: Block): void {
-  release(block.slab)
 }

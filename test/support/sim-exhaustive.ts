@@ -289,7 +289,8 @@ class SmallStore {
       clock: engine.clock,
       loadIndexes: engine.loadIndexes.bind(engine),
       countRead: () => undefined,
-      pointReads: undefined as never,
+      pointReads: 'sync' as const,
+      readBudget: engine.readBudget,
       deleteBefore: undefined,
     }
     const codecs = { key: nullable(bytes()), value: bytes() }
