@@ -102,7 +102,7 @@ export async function finishDeletions(fileSystem: FileSystem, paths: StorePaths,
 export function requireNoTopics(catalog: Catalog, paths: StorePaths): void {
   if (catalog.topics.length === 0) return
   const message =
-    `${paths.journal} is missing or blank, and the store was not closed in order: what was acknowledged last may have ` +
-    'stood only there. Nothing was changed. Restore the directory from a copy.'
+    `${paths.journal} is missing or blank, and the store was not closed in order: what was acknowledged last ` +
+    'may have stood only there. Nothing was changed. Restore the directory from a copy.'
   throw new VarveError('CORRUPT', message, { path: paths.journal, position: null })
 }

@@ -75,7 +75,11 @@ test('an unknown option names the nearest one', () => {
 
 test('a test tunes what users do not see', () => {
   const { tuning } = open({ [TUNING]: { journal: { fileBytes: 16384 }, groupBytes: 1000 } })
-  expect(tuning).toEqual({ ...open().tuning, journal: { ...open().tuning.journal, fileBytes: 16384 }, groupBytes: 1000 })
+  expect(tuning).toEqual({
+    ...open().tuning,
+    journal: { ...open().tuning.journal, fileBytes: 16384 },
+    groupBytes: 1000,
+  })
   expect(open().tuning.directGroupBytes).toBe(256 * 1024)
   thrown('INVALID_OPTION', () => open({ [TUNING]: { journal: { fileBytes: 10_000 } } }))
 })

@@ -48,9 +48,7 @@ export class PendingTail {
 
   /** The last one of the chain. */
   get last(): PendingTail {
-    let last: PendingTail = this
-    while (last.next !== undefined) last = last.next
-    return last
+    return this.next === undefined ? this : this.next.last
   }
 
   /** Does `run` follow, and is there room? */
