@@ -137,9 +137,10 @@ export class Journal {
     isOldOver = false,
   ): Promise<Journal> {
     const limits = journalLimits(options)
-    const old = findChain(fs, directory)
+    // A chain that is over may be half written over already, by an open that died here.
+    const old = isOldOver ? undefined : findChain(fs, directory)
     invariant(old === undefined || epoch > old.epoch, 'J7: a writer epoch above that of the old chain')
-    const keep = new Set(isOldOver ? [] : old?.starts.map((start) => start.file.number))
+    const keep = new Set(old?.starts.map((start) => start.file.number))
     const ring = new Ring(fs, directory, options.fileBytes)
     try {
       await ring.open(keep)
