@@ -19,7 +19,7 @@ function* sequences(length: number): Generator<ExhaustiveOperation[]> {
 
 test(`every sequence of up to ${LENGTH} operations and two crashes`, { timeout: 0 }, async () => {
   await initHashes()
-  const exhaustive = new Exhaustive({ allSubsetsOf: 5, secondCrashOneIn: LENGTH > 3 ? 1000 : 50, secondCrashStep: 3 })
+  const exhaustive = new Exhaustive({ allSubsetsOf: 5, secondCrashOneIn: LENGTH > 3 ? 1000 : 120, secondCrashStep: 3 })
   const started = performance.now()
   for (let length = 1; length <= LENGTH; length++) {
     for (const sequence of sequences(length)) {

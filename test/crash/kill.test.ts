@@ -101,7 +101,7 @@ async function verify(directory: string, model: Model): Promise<void> {
   }
 }
 
-test(`${KILLS} times kill -9`, async () => {
+test(`${KILLS} times kill -9`, { timeout: 0 }, async () => {
   const root = mkdtempSync(join(tmpdir(), 'varve-kill-'))
   const directory = join(root, 'store')
   const cache = join(root, 'cache')

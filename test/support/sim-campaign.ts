@@ -68,7 +68,7 @@ export function simulate(share: Share): void {
     await runSeed(seed, new Map())
   })
   const count = Math.ceil(Number(VARVE_SEEDS ?? DEFAULT_SEEDS) / share.of)
-  test(`${count} fresh seeds`, () => runFresh(count))
+  test(`${count} fresh seeds`, { timeout: 0 }, () => runFresh(count))
 }
 
 async function runAlone(seed: number): Promise<void> {
