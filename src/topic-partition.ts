@@ -9,7 +9,7 @@ import { timeOf } from './base/read-options.ts'
 import { parseInteger } from './base/units.ts'
 import { findTime } from './log/find-time.ts'
 import type { PartitionLog } from './log/log.ts'
-import { applyIfRoom } from './log/pending-tail.ts'
+import { applyIfPossible } from './log/pending-tail.ts'
 import type { ScanHost } from './log/scan-host.ts'
 import type { Segment } from './segment/segment.ts'
 import type { RecordDecoder } from './topic-batch.ts'
@@ -88,7 +88,7 @@ export class TopicPartition<K, V, N extends string> implements Partition<K, V, N
   }
 
   segments(): readonly SegmentInfo[] {
-    if (this.#log.pending !== undefined) applyIfRoom(this.#log)
+    if (this.#log.pending !== undefined) applyIfPossible(this.#log)
     const { segments } = this.#log.view
     return segments.map((segment) => segmentInfo(segment))
   }

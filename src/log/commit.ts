@@ -316,6 +316,12 @@ export class Committer {
       else this.#refuseParts(parts, error)
       return
     }
+    if (this.#failure !== undefined) {
+      // It is durable, but an entry before it may not be in the segments: the next open brings back both.
+      this.#entryDone(parts)
+      this.#refuseParts(parts, this.#failure)
+      return
+    }
     this.#entries--
     this.#groups++
     this.applier.take(parts)

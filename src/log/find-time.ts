@@ -9,7 +9,7 @@ import { RecordCursor } from '../segment/record-cursor.ts'
 import { VarveError } from '../base/errors.ts'
 import { damagedBatch } from './damage.ts'
 import type { PartitionLog } from './log.ts'
-import { applyIfRoom } from './pending-tail.ts'
+import { applyIfPossible } from './pending-tail.ts'
 import { LogScan } from './scan.ts'
 import { loadIndexes } from './scan-host.ts'
 import type { ScanHost } from './scan-host.ts'
@@ -28,7 +28,7 @@ export async function findTime(host: ScanHost, log: PartitionLog, time: number):
       option: 'time',
       value: time,
     })
-  if (log.pending !== undefined) applyIfRoom(log)
+  if (log.pending !== undefined) applyIfPossible(log)
   for (const segment of log.view.segments) {
     if (segment.nextOffset <= log.logStart || segment.facts.maxTimestamp < time || segment.sizeBytes === 0) continue
     const leaving = loadIndexes(host, log, segment)

@@ -15,7 +15,6 @@
  */
 import { release } from '../base/arena.ts'
 import type { Clock, Timer } from '../base/clock.ts'
-import { VarveError } from '../base/errors.ts'
 import type { PartitionLog } from './log.ts'
 import { PendingTail } from './pending.ts'
 import { openSegment, writeRunSync } from './run.ts'
@@ -162,13 +161,13 @@ export class PendingTails {
   }
 }
 
-/** Writes what is pending of `log`; false while the disk has no room for it: then it is read from memory. */
-export function applyIfRoom(log: PartitionLog): boolean {
+/** Writes what is pending of `log`; false when the disk does not take it: then it is read from memory. */
+export function applyIfPossible(log: PartitionLog): boolean {
   try {
     log.applyPending()
     return true
   } catch (error) {
-    if (!VarveError.is(error, 'DISK_FULL') || log.pending === undefined) throw error
+    if (log.pending === undefined) throw error
     return false
   }
 }

@@ -27,7 +27,7 @@ import { damagedSegment, missingOffsets } from './damage.ts'
 import type { PartitionLog } from './log.ts'
 import { leftLog, loadIndexes } from './scan-host.ts'
 import type { ScanHost } from './scan-host.ts'
-import { applyIfRoom } from './pending-tail.ts'
+import { applyIfPossible } from './pending-tail.ts'
 import type { PendingTail } from './pending.ts'
 
 const HEADROOM = 64 * 1024
@@ -124,7 +124,7 @@ export class LogScan {
   /** Gets the bytes behind what is in memory; false when there are none below `limit`. */
   async fill(limit: number): Promise<boolean> {
     if (this.#offset >= limit || this.#closed) return false
-    if (this.#log.pending !== undefined && !applyIfRoom(this.#log)) {
+    if (this.#log.pending !== undefined && !applyIfPossible(this.#log)) {
       let pending: PendingTail | undefined = this.#log.pending
       while (pending !== undefined && this.#offset >= pending.nextOffset) pending = pending.next
       if (pending !== undefined && this.#offset >= pending.firstOffset) return this.#usePending(pending)

@@ -20,6 +20,7 @@ export const RECORDED_SEEDS: ReadonlyMap<number, string> = new Map([
   [101165, 'giving up the reserve failed, and nobody was told anything any more'],
   [200498, 'recovery verified what the cache showed and wrote what it showed a moment later'],
   [501481, 'the folder of a topic whose making was interrupted was never made durable'],
+  [1311699508, 'a segment failed, and an entry behind the lost one was written into it all the same'],
   [1612266165, 'an open after a clean close died over the old chain, whose mark made the next open refuse'],
   [2108717298, 'an open that failed half way had cut a segment, and the next one did not make that durable'],
   [
