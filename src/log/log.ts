@@ -3,8 +3,9 @@
  *
  * Owns     marks, view, tail and the forming group of one partition. The verbs live in files of their own
  *          (`append`, `commit`, `fetch`, `open`, `retain`, `seal`, `truncate`); nothing else writes these fields.
- * Holds    logStart <= localStart <= highWatermark <= logEnd; durable <= highWatermark but for what a sync in flight
- *          will add. No mark moves back except by truncation or reopening.
+ * Holds    logStart, localStart <= highWatermark <= logEnd; logStart is above localStart when records of the first
+ *          segment are deleted and others are not. durable <= highWatermark but for what a sync in flight will add. No
+ *          mark moves back except by truncation or reopening.
  * Shared   one writer, one thread; structural changes that wait go through `structure`, one at a time.
  */
 import { VarveError } from '../base/errors.ts'
