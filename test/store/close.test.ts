@@ -1,6 +1,9 @@
+import { closeSync, openSync, readdirSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { TUNING, type TunableOpenOptions } from '../../src/options.ts'
 import { defineTopic, openStore, utf8, VarveError } from '../../src/varve.ts'
-import { all, range, rejected, Simulated, values } from './rig.ts'
+import { all, freshDirectory, range, rejected, SMALL, Simulated, values } from './rig.ts'
 
 const Lines = defineTopic('lines', { value: utf8() })
 
@@ -33,6 +36,25 @@ describe('close', () => {
     await using again = await place.open()
     expect(again.recovery).toMatchObject({ clean: true, replayedRecords: 0, truncatedBytes: 0 })
     expect(await all((await again.topic(Lines)).read())).toHaveLength(71)
+  })
+
+  it('makes the old journal needless: an open that dies while it writes over it costs nothing', async () => {
+    const directory = freshDirectory()
+    const options: TunableOpenOptions & { readonly mode?: 'read-write' } = { [TUNING]: SMALL }
+    const store = await openStore(directory, options)
+    await (await store.topic(Lines, { create: 'must' })).append({ value: 'x' }, { durability: 'disk' })
+    await store.close()
+    const journal = join(directory, 'varve/journal')
+    const files = readdirSync(journal)
+    expect(files).not.toEqual([])
+    for (const name of files) {
+      const file = openSync(join(journal, name), 'r+')
+      writeSync(file, new Uint8Array(4096), 0, 4096, 0)
+      closeSync(file)
+    }
+    await using again = await openStore(directory, options)
+    expect(again.recovery).toMatchObject({ clean: true, warnings: [] })
+    expect(await values((await again.topic(Lines)).read())).toEqual(['x'])
   })
 
   it('makes every later call CLOSED', async () => {
