@@ -80,6 +80,9 @@ const SLOW_HOPS = 60
 
 /** A disk whose syncs take their time, so that whoever does not wait for one is seen. */
 export class SlowDisk extends SimulatedFileSystem {
+  /** What a sync waits for. */
+  pause = (): Promise<void> => hops(SLOW_HOPS)
+
   override session(): FileSystem {
     return this
   }
@@ -87,12 +90,12 @@ export class SlowDisk extends SimulatedFileSystem {
   override openSync(path: string, mode: OpenMode): File {
     const file = super.openSync(path, mode)
     const syncData = file.syncData.bind(file)
-    file.syncData = () => hops(SLOW_HOPS).then(syncData)
+    file.syncData = () => this.pause().then(syncData)
     return file
   }
 
   override syncDirectory(path: string): Promise<void> {
-    return hops(SLOW_HOPS).then(() => super.syncDirectory(path))
+    return this.pause().then(() => super.syncDirectory(path))
   }
 }
 
