@@ -13,7 +13,10 @@ import {
 import { join } from 'node:path'
 import { noiseBytes } from './harness.ts'
 
-/** Writes `total` bytes in order, `chunkBytes` a call, into one new file; milliseconds. */
+/**
+ * Writes `total` bytes in order, `chunkBytes` a call, into one new file; milliseconds. Then they are synced: who writes
+ * next finds the kernel and the disk as the close of a store leaves them.
+ */
 export function rawWriteMs(directory: string, total: number, chunkBytes: number): number {
   const chunk = noiseBytes(chunkBytes)
   const file = openSync(join(directory, 'raw'), 'wx')
@@ -22,6 +25,7 @@ export function rawWriteMs(directory: string, total: number, chunkBytes: number)
     writeSync(file, chunk, 0, Math.min(chunkBytes, total - position), position)
   }
   const ms = performance.now() - start
+  fdatasyncSync(file)
   closeSync(file)
   return ms
 }

@@ -32,6 +32,10 @@ export interface Tuning {
   readonly groupBytes: number
   /** A group of this size for one log goes direct. */
   readonly directGroupBytes: number
+  /** What a log takes at `os` without a wait is written when it comes to this. */
+  readonly largeWriteBytes: number
+  /** After a large write of this time, large writes leave the thread for a while. */
+  readonly slowWriteMs: number
   /** Longest time between a direct group and the entry that names its end, on an idle store. */
   readonly directEntryMs: number
 }
@@ -125,6 +129,7 @@ function door<T extends { readonly '~varve': string }>(given: T | undefined, sta
 
 function resolveTuning(given: TuningOptions): Tuning {
   const { journal = {}, groupBytes = 4 * MIB, directGroupBytes = 256 * KIB, directEntryMs = 100 } = given
+  const { largeWriteBytes = 2 * MIB, slowWriteMs = 2 } = given
   const fileBytes = parseInteger(journal.fileBytes ?? 4 * MIB, 'journal.fileBytes', 4 * JOURNAL_BLOCK_BYTES)
   if (fileBytes % JOURNAL_BLOCK_BYTES !== 0) throw invalidOption('journal.fileBytes', fileBytes, 'a multiple of 4 KiB')
   return Object.freeze({
@@ -132,6 +137,8 @@ function resolveTuning(given: TuningOptions): Tuning {
     groupBytes: parseInteger(groupBytes, 'groupBytes', 1),
     directGroupBytes: parseInteger(directGroupBytes, 'directGroupBytes', 1),
     directEntryMs: parseInteger(directEntryMs, 'directEntryMs'),
+    largeWriteBytes: parseInteger(largeWriteBytes, 'largeWriteBytes', 1),
+    slowWriteMs: parseInteger(slowWriteMs, 'slowWriteMs'),
   })
 }
 

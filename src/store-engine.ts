@@ -67,6 +67,8 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   readonly directBytes: number
   readonly groupBytes: number
   readonly nameEndMs: number
+  readonly largeWriteBytes: number
+  readonly slowWriteMs: number
   readonly maxQueuedBytes: number
   readonly counters: { appendedRecords: number; appendedBytes: number; readRecords: number; readBytes: number }
   /** By log id. */
@@ -93,6 +95,8 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.directBytes = parts.options.tuning.directGroupBytes
     this.groupBytes = parts.options.tuning.groupBytes
     this.nameEndMs = parts.options.tuning.directEntryMs
+    this.largeWriteBytes = parts.options.tuning.largeWriteBytes
+    this.slowWriteMs = parts.options.tuning.slowWriteMs
     this.maxQueuedBytes = parts.options.maxQueuedBytes
     this.counters = { appendedRecords: 0, appendedBytes: 0, readRecords: 0, readBytes: 0 }
     this.logs = new Map()
@@ -223,7 +227,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   /** Seals the active segment of an idle log; true when there was something to seal. */
   sealActive(log: PartitionLog): boolean {
     log.applyPending()
-    if (log.active.sizeBytes === 0 || log.forming !== undefined || log.entriesInFlight > 0 || log.busy) return false
+    if (log.active.sizeBytes === 0 || log.forming !== undefined || !log.isFree) return false
     log.tail.roll(log.logEnd)
     rollTo(log, log.logEnd, this)
     this.markLogs([log])

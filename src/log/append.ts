@@ -89,6 +89,7 @@ export interface AppendHost {
 
 /** Throws unless `log` takes `bytes` more now. */
 export function checkAppend(host: AppendHost, log: PartitionLog, bytes: number): void {
+  host.committer.startLarge(log)
   const refusal = log.ended ?? host.committer.failure ?? host.refusal
   if (refusal !== undefined) throw refusal
   const queuedBytes = host.committer.queuedBytes + bytes
@@ -149,7 +150,7 @@ export function addWaiter(host: AppendHost, log: PartitionLog, waiter: Waiter): 
 function formingOf(log: PartitionLog, disk: boolean): Forming {
   const forming = (log.forming ??= new Forming(compressionOf(log.config)))
   // J4: behind a pending `disk` append an `os` one waits, so it may as well be durable with it.
-  if (disk || log.entriesInFlight > 0 || log.busy) forming.disk = true
+  if (disk || log.entriesInFlight > 0 || log.writing === 'disk') forming.disk = true
   return forming
 }
 

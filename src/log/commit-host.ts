@@ -12,6 +12,10 @@ export interface CommitHost extends RunTarget {
   readonly directBytes: number
   /** A durable end that no entry names yet is named within this time. */
   readonly nameEndMs: number
+  /** What a log takes at `os` without a wait is written when it comes to this. */
+  readonly largeWriteBytes: number
+  /** After a large write of this time, large writes leave the thread for a while. */
+  readonly slowWriteMs: number
   /** Bytes that one journal entry takes at most, over all logs. */
   readonly groupBytes: number
   /** Throws when another writer has taken the directory over. */

@@ -3,9 +3,8 @@
  *
  * Owns     which appends form a group, the way each group takes, and when its callers are told.
  *
- *            os       written to the segment at once; durable when something syncs it later
- *            entry    written and synced in one journal entry, then written to the segments (J1)
- *            direct   written to the segment and synced there: large groups, and logs with unsynced `os` bytes (J3)
+ *            entry      written and synced in one journal entry, then written to the segments (J1)
+ *            straight   written to the segment, and synced there at `disk` (`straight.ts`)
  *
  * Holds    J1: bytes of an entry reach the segments only after its sync. J3: an entry names a log only when all below
  *          is durable. J4: an `os` append behind a pending `disk` one waits with it. Callers are told in offset order,
@@ -20,13 +19,13 @@ import type { DurableEnd, Piece } from '../journal/entry-format.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Forming } from './forming.ts'
 import type { PartitionLog } from './log.ts'
-import { placeRuns, writeRun, writeRunSync } from './run.ts'
-import { cutBack, takeBackEnd } from './cut-back.ts'
+import { placeRuns } from './run.ts'
+import { takeBackEnd } from './cut-back.ts'
 import { Applier, type Part } from './apply.ts'
 import type { CommitHost } from './commit-host.ts'
 import { EndNames } from './end-names.ts'
-import { syncSegments } from './flush.ts'
-import { diskFull, isDiskFull, logFailed } from './write-errors.ts'
+import { StraightWrites } from './straight.ts'
+import { diskFull, logFailed } from './write-errors.ts'
 
 const MAX_DIRECT = 2
 /** Fewer callers are not worth two syncs. */
@@ -41,8 +40,8 @@ export class Committer {
   readonly #groupBytes: number
   readonly #waiting = new Set<PartitionLog>()
   readonly #names: EndNames
+  readonly #straight: StraightWrites
   #scheduled = false
-  #directs = 0
   #entries = 0
   #queuedBytes = 0
   #groups = 0
@@ -63,6 +62,16 @@ export class Committer {
       fail: (error) => this.fail(error),
       settled: () => this.#settled(),
       acknowledged: (bytes) => (this.#queuedBytes -= bytes),
+    })
+    this.#straight = new StraightWrites(host, this.applier, {
+      take: (log) => this.#take(log),
+      refuse: (log, error) => this.#refuse(log, error),
+      failed: (parts, error) => this.#refuseParts(parts, error),
+      synced: (log) => {
+        this.#groups++
+        this.nameEnd(log)
+      },
+      settled: () => this.#settled(),
     })
     this.#names = new EndNames(host.clock, host.nameEndMs, () => this.#startEntries(true))
   }
@@ -95,13 +104,20 @@ export class Committer {
     this.#schedule()
   }
 
+  /** Before `log` takes more: a large group at `os` goes while its bytes are in the processor's cache. */
+  startLarge(log: PartitionLog): void {
+    const { forming } = log
+    if (forming === undefined || forming.bytes < this.#host.largeWriteBytes || forming.disk || !log.isFree) return
+    if (this.#isWriter()) this.#straight.writeUnsynced(log)
+  }
+
   /**
    * One more caller waits. When nothing is under way, half of what came last time is enough to start: the sync runs
    * while the rest is still being appended, and from then on two groups take turns.
    */
   waiterAdded(log: PartitionLog): void {
     this.#newWaiters++
-    if (this.#entries > 0 || this.#directs > 0 || this.#newWaiters * 2 < this.#lastWaiters) return
+    if (this.#entries > 0 || this.#straight.syncing > 0 || this.#newWaiters * 2 < this.#lastWaiters) return
     if (this.#lastWaiters >= LEAST_TO_SPLIT && log.forming?.disk === true) this.#seal()
   }
 
@@ -117,7 +133,7 @@ export class Committer {
 
   /** Resolves when no direct write and no repair of `log` is under way. */
   async settled(log: PartitionLog): Promise<void> {
-    while (log.busy && this.#failure === undefined) await this.#progress.next()
+    while (log.writing !== undefined && this.#failure === undefined) await this.#progress.next()
   }
 
   /** Writes an entry without pieces now, for what must be durable in the journal itself (J8). */
@@ -133,8 +149,8 @@ export class Committer {
   }
 
   async #appendNames(ends: readonly DurableEnd[], floors: Parameters<Journal['append']>[2]): Promise<void> {
+    this.#isWriter()
     this.#checkFailure()
-    this.#checkWriter()
     while (!this.#journal.hasRoom) {
       await this.#progress.next()
       this.#checkFailure()
@@ -162,12 +178,14 @@ export class Committer {
     return failure
   }
 
-  #checkWriter(): void {
+  /** False, and everything is refused: another writer has taken over, or nothing is written any more. */
+  #isWriter(): boolean {
     try {
-      this.#host.checkWriter()
+      if (this.#failure === undefined) this.#host.checkWriter()
     } catch (error) {
-      throw this.fail(error)
+      this.fail(error)
     }
+    return this.#failure === undefined
   }
 
   #checkFailure(): void {
@@ -175,7 +193,7 @@ export class Committer {
   }
 
   #isQuiet(): boolean {
-    return this.#entries === 0 && this.#directs === 0 && this.#waiting.size === 0 && !this.#scheduled
+    return this.#entries === 0 && this.#straight.isQuiet && this.#waiting.size === 0 && !this.#scheduled
   }
 
   #schedule(): void {
@@ -194,13 +212,8 @@ export class Committer {
 
   /** One turn: writes what needs no sync, then starts as many groups as may be under way. */
   #seal(): void {
-    if (this.#failure === undefined) {
-      try {
-        if (this.#waiting.size > 0) this.#host.checkWriter()
-      } catch (error) {
-        this.fail(error)
-      }
-      for (const log of this.#waiting) if (log.isFree && log.forming?.disk === false) this.#writeUnsynced(log)
+    if (this.#waiting.size === 0 || this.#isWriter()) {
+      for (const log of this.#waiting) if (log.isFree && log.forming?.disk === false) this.#straight.writeUnsynced(log)
       this.#startDirects()
       this.#startEntries(false)
     }
@@ -215,63 +228,13 @@ export class Committer {
     return { log, forming, runs: placeRuns(log, forming, this.#host.clock.now()) }
   }
 
-  /** Straight to the segment, unless too many files have unsynced bytes: then it is made durable, which is no less. */
-  #writeUnsynced(log: PartitionLog): void {
-    if (this.#host.pool.isCrowded) {
-      this.#host.relieve()
-      log.forming!.disk = true
-      return
-    }
-    const part = this.#take(log)
-    try {
-      const now = this.#host.clock.now()
-      this.applier.apply(log)
-      for (const run of part.runs) writeRunSync(run, this.#host, now)
-    } catch (error) {
-      this.#writeFailed(part, 'os', error)
-      return
-    }
-    this.applier.acknowledge([part], 'os')
-  }
-
   #startDirects(): void {
     for (const log of this.#waiting) {
-      if (this.#directs >= MAX_DIRECT) return
+      if (this.#straight.syncing >= MAX_DIRECT) return
       const { forming } = log
       if (forming?.disk !== true || !log.isFree) continue
-      if (log.hasUnsynced || forming.entryBytes >= this.#directBytes) void this.#direct(log)
+      if (log.hasUnsynced || forming.entryBytes >= this.#directBytes) void this.#straight.write(log, 'disk')
     }
-  }
-
-  async #direct(log: PartitionLog): Promise<void> {
-    log.busy = true
-    this.#directs++
-    const part = this.#take(log)
-    try {
-      this.applier.apply(log)
-      for (const run of part.runs) await writeRun(run, this.#host, this.#host.clock.now())
-    } catch (error) {
-      this.#directDone(log)
-      this.#writeFailed(part, 'disk', error)
-      return
-    }
-    try {
-      await syncSegments(log)
-    } catch (error) {
-      this.#directDone(log)
-      this.#refuseParts([part], error)
-      return
-    }
-    this.#directDone(log)
-    this.#groups++
-    this.applier.acknowledge([part], 'disk')
-    this.nameEnd(log)
-  }
-
-  #directDone(log: PartitionLog): void {
-    log.busy = false
-    this.#directs--
-    this.#settled()
   }
 
   #startEntries(namesToo: boolean): void {
@@ -288,7 +251,7 @@ export class Committer {
     let bytes = 0
     for (const log of this.#waiting) {
       const { forming } = log
-      if (forming?.disk !== true || log.busy || log.hasUnsynced) continue
+      if (forming?.disk !== true || log.writing !== undefined || log.hasUnsynced) continue
       const size = forming.entryBytes
       if (size >= this.#directBytes) continue
       if (parts.length > 0 && bytes + size > this.#groupBytes) break
@@ -343,31 +306,6 @@ export class Committer {
       takeBackEnd(log)
     }
     this.#settled()
-  }
-
-  /** A write to a segment failed: without room it is cut back and the log goes on, else nothing is written any more. */
-  #writeFailed(part: Part, ack: 'disk' | 'os', error: unknown): void {
-    if (!isDiskFull(error)) {
-      this.#refuseParts([part], error)
-      return
-    }
-    const { log, forming } = part
-    this.#host.diskFull(error)
-    log.busy = true
-    const full = diskFull(log, error)
-    this.#refuse(log, full)
-    const cut = cutBack(log)
-    for (const waiter of forming.waiters) if (waiter.end > log.logEnd) waiter.failed(full)
-    forming.keepWaiters((waiter) => waiter.end <= log.logEnd)
-    const kept = { ...part, runs: part.runs.filter((run) => run.nextOffset <= log.logEnd) }
-    cut.then(
-      () => {
-        log.busy = false
-        this.applier.acknowledge([kept], ack)
-        this.#settled()
-      },
-      (cause: unknown) => this.#refuseParts([part], cause),
-    )
   }
 
   /** These groups were under way when something failed: whether they are there is not known. */

@@ -63,8 +63,8 @@ export class PartitionLog {
   forming: Forming | undefined
   /** Journal entries that name this log and are under way, or durable and without room in its segment. */
   entriesInFlight = 0
-  /** A direct group is under way, or a failed write is being cut back. */
-  busy = false
+  /** A group on its way straight to the segment, or `disk`: a failed write is being cut back. */
+  writing: 'disk' | 'os' | undefined
   /** Set once the topic is deleted: every further call fails with it. */
   ended: VarveError | undefined
   readonly structure: SerialQueue = new SerialQueue()
@@ -106,7 +106,7 @@ export class PartitionLog {
 
   /** Nothing of it is on its way to the journal or to a segment. */
   get isFree(): boolean {
-    return this.entriesInFlight === 0 && !this.busy
+    return this.entriesInFlight === 0 && this.writing === undefined
   }
 
   /** The one place where the set of segments changes. */

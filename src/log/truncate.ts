@@ -48,7 +48,7 @@ export async function truncateLog(
   offset: number,
   newId: number,
 ): Promise<number> {
-  invariant(log.forming === undefined && log.entriesInFlight === 0 && !log.busy, 'a log that nobody appends to')
+  invariant(log.forming === undefined && log.isFree, 'a log that nobody appends to')
   invariant(offset >= log.logStart, 'an offset at or above the log start')
   log.applyPending()
   await syncSegments(log)

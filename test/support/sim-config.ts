@@ -88,7 +88,7 @@ export function drawConfig(seed: number): SimConfig {
     interleave: draw.chance(0.5),
     durability: draw.pick(['disk', 'disk', 'os', { intervalMs: 50 }]),
     diskShare: draw.pick([0, 0.3, 0.5, 0.7, 1]),
-    tuning: drawTuning(draw),
+    tuning: { ...drawTuning(draw), ...drawWrites(new Draw(seed * 2 + 1_000_001)) },
     maxQueuedBytes: draw.pick([50_000, 50_000, 1500]),
     topics: Array.from({ length: draw.int(1, 3) }, (_, i) => drawTopic(draw, `t${i}`)),
     lives: draw.int(1, 5),
@@ -109,6 +109,11 @@ function drawTuning(draw: Draw): TuningOptions {
     directGroupBytes: draw.pick([400, 1000, most]),
     directEntryMs: draw.pick([5, 100]),
   }
+}
+
+/** Drawn apart: what a recorded seed draws stays what it was. */
+function drawWrites(draw: Draw): TuningOptions {
+  return { largeWriteBytes: draw.pick([300, 1000, 4000]), slowWriteMs: draw.pick([0, 2]) }
 }
 
 function drawTopic(draw: Draw, name: string): TopicPlan {
