@@ -1,8 +1,8 @@
 /**
  * One stored batch as users see it: columns, and records made when asked for.
  *
- * Holds    What it hands out is the caller's own copy, but for `valueBytesAt`, a view. It stays whole for as long as
- *          it is held: its bytes are not reused.
+ * Holds    What it hands out is the caller's own copy, but for `valueBytesAt`, a view until `keep`. It stays whole for
+ *          as long as it is held.
  * @hot
  */
 import type { Batch } from './base/api-read.ts'
@@ -12,6 +12,7 @@ import type { Decoder } from './base/codec-face.ts'
 import { VarveError } from './base/errors.ts'
 import { decodeHeaders } from './segment/headers.ts'
 import type { RecordCursor } from './segment/record-cursor.ts'
+import type { BatchBytes } from './topic-batch-bytes.ts'
 
 /** How the records of a topic are decoded; without a key decoder every key is null. */
 export interface RecordDecoder<K, V, N extends string> {
@@ -38,14 +39,14 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
   readonly offsets: Float64Array<ArrayBuffer>
   readonly timestamps: Float64Array<ArrayBuffer>
   readonly #decoder: RecordDecoder<K, V, N>
-  readonly #bytes: Buffer
+  readonly #source: BatchBytes
   readonly #places: Int32Array
 
   private constructor(
     decoder: RecordDecoder<K, V, N>,
     partition: number,
     nextOffset: number,
-    bytes: Buffer,
+    source: BatchBytes,
     places: Int32Array,
     offsets: Float64Array<ArrayBuffer>,
     timestamps: Float64Array<ArrayBuffer>,
@@ -54,7 +55,7 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
     this.partition = partition
     this.length = offsets.length
     this.nextOffset = nextOffset
-    this.#bytes = bytes
+    this.#source = source
     this.#places = places
     this.offsets = offsets
     this.timestamps = timestamps
@@ -64,6 +65,7 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
   static take<K, V, N extends string>(
     decoder: RecordDecoder<K, V, N>,
     partition: number,
+    source: BatchBytes,
     cursor: RecordCursor,
     count: number,
     from: number,
@@ -87,14 +89,12 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
       places[at++] = cursor.headersEnd
       places[at] = cursor.headerCount
     }
-    const { buffer, byteOffset, byteLength } = cursor.bytes
-    const bytes = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength)
-    if (length === count) return new StoredBatch(decoder, partition, nextOffset, bytes, places, offsets, timestamps)
+    if (length === count) return new StoredBatch(decoder, partition, nextOffset, source, places, offsets, timestamps)
     return new StoredBatch(
       decoder,
       partition,
       nextOffset,
-      bytes,
+      source,
       places,
       offsets.slice(0, length),
       timestamps.slice(0, length),
@@ -113,7 +113,7 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
       this.#decoder,
       this.partition,
       next,
-      this.#bytes,
+      this.#source,
       places,
       this.offsets.slice(start, end),
       this.timestamps.slice(start, end),
@@ -156,10 +156,14 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
 
   valueBytesAt(index: number): Uint8Array | null {
     const at = this.#inside(index) * PLACES
-    const start = this.#places[at + VALUE_START]!
-    return start === -1
-      ? null
-      : new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, this.#places[at + VALUE_END]! - start)
+    const valueStart = this.#places[at + VALUE_START]!
+    if (valueStart === -1) return null
+    const { bytes, start } = this.#source
+    return new Uint8Array(
+      bytes.buffer,
+      bytes.byteOffset + valueStart - start,
+      this.#places[at + VALUE_END]! - valueStart,
+    )
   }
 
   *[Symbol.iterator](): Generator<LogRecord<K, V, N>, undefined, void> {
@@ -167,23 +171,30 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
     return undefined
   }
 
+  /** @internal The next batch is about to be pulled, or the reader ends: views are no longer valid. */
+  keep(): void {
+    this.#source.keep()
+  }
+
   /** @internal */
   keyBytes(index: number): Uint8Array | null {
-    const at = index * PLACES
-    const start = this.#places[at + KEY_START]!
-    return start === -1 ? null : this.#bytes.subarray(start, this.#places[at + KEY_END])
+    return this.#bytesAt(index * PLACES + KEY_START)
   }
 
   /** @internal */
   valueBytes(index: number): Uint8Array | null {
-    const at = index * PLACES
-    const start = this.#places[at + VALUE_START]!
-    return start === -1 ? null : this.#bytes.subarray(start, this.#places[at + VALUE_END])
+    return this.#bytesAt(index * PLACES + VALUE_START)
   }
 
   /** @internal */
   headersAt(index: number): RecordHeaders {
     return this.#headersAt(index)
+  }
+
+  #bytesAt(place: number): Uint8Array | null {
+    const { bytes, start } = this.#source
+    const from = this.#places[place]!
+    return from === -1 ? null : bytes.subarray(from - start, this.#places[place + 1]! - start)
   }
 
   #inside(index: number): number {
@@ -197,11 +208,12 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
   #keyAt(index: number): K {
     const { key } = this.#decoder
     const at = index * PLACES
-    const start = this.#places[at + KEY_START]!
+    const keyStart = this.#places[at + KEY_START]!
     // A null key never reaches a codec; the types say where it may occur.
-    if (key === undefined || start === -1) return null as K
+    if (key === undefined || keyStart === -1) return null as K
+    const { bytes, start } = this.#source
     try {
-      return key(this.#bytes, start, this.#places[at + KEY_END]!)
+      return key(bytes, keyStart - start, this.#places[at + KEY_END]! - start)
     } catch (error) {
       throw undecodable(error, this.#place(index), 'key')
     }
@@ -209,10 +221,11 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
 
   #valueAt(index: number): V | null {
     const at = index * PLACES
-    const start = this.#places[at + VALUE_START]!
-    if (start === -1) return null
+    const valueStart = this.#places[at + VALUE_START]!
+    if (valueStart === -1) return null
+    const { bytes, start } = this.#source
     try {
-      return this.#decoder.value(this.#bytes, start, this.#places[at + VALUE_END]!)
+      return this.#decoder.value(bytes, valueStart - start, this.#places[at + VALUE_END]! - start)
     } catch (error) {
       throw undecodable(error, this.#place(index), 'value')
     }
@@ -222,7 +235,13 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
     const at = index * PLACES
     const count = this.#places[at + HEADER_COUNT]!
     if (count === 0) return NO_HEADER_LIST
-    return decodeHeaders(this.#bytes, this.#places[at + HEADERS_START]!, this.#places[at + HEADERS_END]!, count)
+    const { bytes, start } = this.#source
+    return decodeHeaders(
+      bytes,
+      this.#places[at + HEADERS_START]! - start,
+      this.#places[at + HEADERS_END]! - start,
+      count,
+    )
   }
 
   #place(index: number): { readonly topic: string; readonly partition: number; readonly offset: number } {

@@ -15,6 +15,7 @@ import type { ScanHost } from './log/scan-host.ts'
 import { damagedBatch } from './log/damage.ts'
 import { BatchDamage } from './segment/batch-format.ts'
 import { RecordCursor } from './segment/record-cursor.ts'
+import { BatchBytes } from './topic-batch-bytes.ts'
 import { StoredBatch } from './topic-batch.ts'
 import type { RecordDecoder } from './topic-batch.ts'
 
@@ -22,7 +23,6 @@ export interface PartitionReadOptions {
   readonly outOfRange: ResolvedReadOptions['outOfRange']
   /** Bytes of a block; one is walked while the next one is read. */
   readonly blockBytes: number
-  /** How its bytes are read and held. */
   readonly reading: Reading
 }
 
@@ -38,6 +38,8 @@ export class PartitionRead<K, V, N extends string> {
   until: number = Infinity
   /** Ends before the first record at or after this time. */
   untilTime: number = Infinity
+  /** How bytes are read and held; fixed by the first `more`. */
+  reading: Reading
   readonly #host: ScanHost
   readonly #decoder: RecordDecoder<K, V, N>
   readonly #options: PartitionReadOptions
@@ -48,6 +50,7 @@ export class PartitionRead<K, V, N extends string> {
     this.log = log
     this.#decoder = decoder
     this.#options = options
+    this.reading = options.reading
   }
 
   /** Where the read starts, as far as that can be told without reading: a time counts as the log start. */
@@ -111,7 +114,7 @@ export class PartitionRead<K, V, N extends string> {
   async more(): Promise<boolean> {
     if (this.offset >= this.limit) return false
     if (this.#scan === undefined) {
-      this.#scan = new LogScan(this.#host, this.log, this.offset, this.#options.blockBytes, this.#options.reading)
+      this.#scan = new LogScan(this.#host, this.log, this.offset, this.#options.blockBytes, this.reading)
     }
     if (await this.#scan.fill(this.limit)) return true
     // The walk has passed the last record that is still there.
@@ -128,13 +131,18 @@ export class PartitionRead<K, V, N extends string> {
   #records(scan: LogScan): StoredBatch<K, V, N> {
     const { batch } = scan
     const next = Math.min(batch.lastOffset + 1, this.until)
+    const { bytes, view } = scan
     try {
-      cursor.open(scan.bytes, scan.view, batch.position)
+      cursor.open(bytes, view, batch.position)
       const until = this.untilTime === Infinity ? this.until : this.#firstAtTime(scan)
-      cursor.open(scan.bytes, scan.view, batch.position)
+      cursor.open(bytes, view, batch.position)
+      const isBorrowed = this.reading === 'shown' && cursor.bytes === bytes
       return StoredBatch.take(
         this.#decoder,
         this.log.partition,
+        isBorrowed
+          ? BatchBytes.borrowed(bytes, batch.position, batch.position + batch.size)
+          : BatchBytes.own(cursor.bytes),
         cursor,
         batch.count,
         this.offset,

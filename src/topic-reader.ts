@@ -19,7 +19,7 @@ import { type PartitionRead } from './topic-read-partition.ts'
 /** What to read, and how to open its partitions. */
 export interface ReadPlan<K, V, N extends string> {
   readonly options: ResolvedReadOptions
-  open(lasting: boolean): PartitionRead<K, V, N>[]
+  open(): PartitionRead<K, V, N>[]
   /** What the tracing channel hears of a pull. */
   trace(): ReadMessage
 }
@@ -37,6 +37,8 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
   #closed = false
   #failure: { readonly error: unknown } | undefined
   #rest: StoredBatch<K, V, N> | undefined
+  /** The last batch that was handed out, perhaps in memory that is used again. */
+  #shown: StoredBatch<K, V, N> | undefined
   #wake: (() => void) | undefined
   readonly #onAbort = (): void => this.#fail(this.#plan.options.signal!.reason)
 
@@ -79,13 +81,13 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
 
   positions(): Positions {
     const positions: Record<number, number> = {}
-    for (const read of this.#opened(false)) positions[read.log.partition] = read.handedOut
+    for (const read of this.#opened()) positions[read.log.partition] = read.handedOut
     return positions
   }
 
   lag(): number {
     let lag = 0
-    for (const read of this.#opened(false)) lag += Math.max(0, read.limit - read.handedOut)
+    for (const read of this.#opened()) lag += Math.max(0, read.limit - read.handedOut)
     return lag
   }
 
@@ -168,9 +170,9 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
   }
 
   /** The next batch; undefined at the end. */
-  async #pull(lasting: boolean): Promise<StoredBatch<K, V, N> | undefined> {
+  async #pull(isShown: boolean): Promise<StoredBatch<K, V, N> | undefined> {
     try {
-      if (!this.#started) await this.#start(lasting)
+      if (!this.#started) await this.#start(isShown)
       return await traced(
         readChannel,
         () => this.#plan.trace(),
@@ -191,19 +193,22 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
     return batch
   }
 
-  async #start(lasting: boolean): Promise<void> {
+  async #start(isShown: boolean): Promise<void> {
     this.#started = true
     const { signal, from, until } = this.#plan.options
     this.#check()
     signal?.addEventListener('abort', this.#onAbort, { once: true })
-    this.#reads = this.#opened(lasting)
-    for (const read of this.#reads) await read.begin(from, until)
+    this.#reads = this.#opened()
+    for (const read of this.#reads) {
+      if (isShown) read.reading = 'shown'
+      await read.begin(from, until)
+    }
   }
 
   /** What is read; before the first pull, what would be. */
-  #opened(lasting: boolean): readonly PartitionRead<K, V, N>[] {
+  #opened(): readonly PartitionRead<K, V, N>[] {
     if (this.#reads.length > 0) return this.#reads
-    const reads = this.#plan.open(lasting)
+    const reads = this.#plan.open()
     for (const read of reads) read.place(this.#plan.options.from)
     return reads
   }
@@ -213,6 +218,7 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
       this.#check()
       if (this.#closed) return undefined
       if (this.#rest !== undefined) return this.#cut(this.#rest)
+      this.#shown?.keep()
       let open = 0
       for (let tried = 0; tried < this.#reads.length; tried++) {
         const read = this.#reads[this.#current]!
@@ -243,6 +249,7 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
     this.#rest = batch.length > most ? batch.slice(most, batch.length) : undefined
     const now = batch.length > most ? batch.slice(0, most) : batch
     this.#reads[this.#current]!.advance(now.nextOffset)
+    this.#shown = now
     return now
   }
 
@@ -280,6 +287,7 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
   #end(): void {
     this.#closed = true
     this.#plan.options.signal?.removeEventListener('abort', this.#onAbort)
+    this.#shown?.keep()
     for (const read of this.#reads) read.close()
     this.#wake?.()
   }

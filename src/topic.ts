@@ -72,13 +72,13 @@ export class TopicReads<K, V, N extends string> {
     const resolved = resolveReadOptions(options, this)
     // Beside the block that is read one is on its way, for each partition.
     const blockBytes = Math.floor(resolved.prefetchBytes / Math.max(1, resolved.partitions.length))
-    const open = (lasting: boolean): PartitionRead<K, V, N>[] =>
+    const open = (): PartitionRead<K, V, N>[] =>
       resolved.partitions.map((partition) => {
         const log = this.#state.logs[partition]!
         return new PartitionRead(this.#host, log, this.#decoder, {
           outOfRange: resolved.outOfRange,
           blockBytes,
-          reading: lasting ? 'lasting' : 'ahead',
+          reading: 'ahead',
         })
       })
     return new TopicReader({ options: resolved, open, trace: () => this.#traced('batch', null) })

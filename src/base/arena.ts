@@ -56,16 +56,12 @@ export class Slab {
   /** @internal */
   released: boolean
 
-  /** @internal Never lent again. */
-  readonly lasting: boolean
-
   /** @internal */
-  constructor(buffer: ArrayBuffer, position: number, length: number, address: number, lasting = false) {
+  constructor(buffer: ArrayBuffer, position: number, length: number, address: number) {
     this.bytes = new Uint8Array(buffer, position, length)
     this.view = new DataView(buffer, position, length)
     this.address = address
     this.released = false
-    this.lasting = lasting
   }
 }
 
@@ -144,15 +140,13 @@ export function allocate(bytes: number): Slab {
   return new Slab(arenaMemory.buffer, address, length, address)
 }
 
-/** An ordinary buffer that is never lent again: for bytes that a caller may hold. `release` leaves it alone. */
-export function lastingSlab(bytes: number): Slab {
-  const { buffer } = Buffer.allocUnsafeSlow(bytes)
-  return new Slab(buffer, 0, bytes, -1, true)
+/** Memory apart from the arena: for bytes that a caller looks into. */
+export function ownSlab(bytes: number): Slab {
+  return new Slab(Buffer.allocUnsafeSlow(bytes).buffer, 0, bytes, -1)
 }
 
 /** Takes a slab back. Nobody may touch its bytes from here on. */
 export function release(slab: Slab): void {
-  if (slab.lasting) return
   invariant(!slab.released, 'I12: a slab is released once')
   slab.released = true
   if (CHECKED) slab.bytes.fill(POISON)

@@ -10,11 +10,9 @@
  *          that was never cleaned, and from one to the next; a batch that breaks this is damage, for no checksum covers
  *          its base offset. Damage on the way to the wanted offset is passed over, damage at it is reported: nothing
  *          is skipped silently. A segment is retained only while bytes of it are being read.
- * Shared   one user; `next` is synchronous, `fill` is not. What a batch shows is valid until the next call, or for as
- *          long as it is held when the walk is `lasting`.
+ * Shared   one user; `next` is synchronous, `fill` is not. What a batch shows is valid until the next call.
  * @hot
  */
-import { allocate, lastingSlab, release } from '../base/arena.ts'
 import type { Slab } from '../base/arena.ts'
 import { readInt64 } from '../base/bytes.ts'
 import { errnoOf, fileError } from '../base/errors.ts'
@@ -23,6 +21,7 @@ import { BASE_OFFSET } from '../segment/batch-format.ts'
 import { BatchScan } from '../segment/batch-scan.ts'
 import { findBatchInFile } from '../segment/resync.ts'
 import { emptyFacts, Segment } from '../segment/segment.ts'
+import { BlockMemory } from './block-memory.ts'
 import { damagedSegment, missingOffsets } from './damage.ts'
 import type { PartitionLog } from './log.ts'
 import { leftLog, loadIndexes } from './scan-host.ts'
@@ -36,8 +35,8 @@ const SMALLEST_BLOCK = 64 * 1024
 const SLOW_READ_MS = 1
 const SLOW_FOR_MS = 10_000
 
-/** Ahead, in memory that is used again; the same in memory that callers may hold; or one small block at a time. */
-export type Reading = 'ahead' | 'lasting' | 'point'
+/** Ahead; the same in memory apart from all else, for callers look into it; or one small block at a time. */
+export type Reading = 'ahead' | 'shown' | 'point'
 
 /** Bytes of a segment in memory: the file's `position` and what follows lie at `start` and behind. */
 interface Block {
@@ -57,6 +56,7 @@ export class LogScan {
   readonly #log: PartitionLog
   readonly #blockBytes: number
   readonly #reading: Reading
+  readonly #memory: BlockMemory
   /** The offset that is wanted next. */
   #offset: number
   /** The base offset that the next batch must have, and the last offset; -1: not known. */
@@ -77,6 +77,7 @@ export class LogScan {
     this.#offset = from
     this.#blockBytes = Math.max(SMALLEST_BLOCK, blockBytes)
     this.#reading = reading
+    this.#memory = new BlockMemory(host.readBudget, reading === 'shown')
   }
 
   /** The offset behind the last batch, or where the walk starts. */
@@ -144,6 +145,7 @@ export class LogScan {
   close(): void {
     this.#closed = true
     this.#drop()
+    this.#memory.close()
   }
 
   #isInPlace(block: Block): boolean {
@@ -171,24 +173,13 @@ export class LogScan {
     this.#drop()
     const fileEnd = position + bytes
     const facts = { ...emptyFacts(segmentBase), nextOffset, sizeBytes: fileEnd }
-    const slab = this.#slab(bytes)
+    const slab = this.#memory.take(HEADROOM + bytes)
     slab.bytes.set(pending.slab.bytes.subarray(0, bytes), HEADROOM)
     this.#expectedBase = pending.firstOffset
     this.#expectedLast = -1
     const segment = Segment.scratch(this.#log.active, facts)
     this.#use({ segment, slab, start: HEADROOM, position, end: HEADROOM + bytes, fileEnd })
     return true
-  }
-
-  #slab(bytes: number): Slab {
-    const slab = this.#reading === 'lasting' ? lastingSlab(HEADROOM + bytes) : allocate(HEADROOM + bytes)
-    this.#host.readBudget.take(slab.bytes.length)
-    return slab
-  }
-
-  #giveBack(slab: Slab): void {
-    this.#host.readBudget.giveBack(slab.bytes.length)
-    release(slab)
   }
 
   /** Begins in the segment that holds the wanted offset. */
@@ -288,7 +279,7 @@ export class LogScan {
     next.start -= rest
     next.position -= rest
     this.#block = undefined
-    this.#giveBack(block.slab)
+    this.#memory.giveBack(block.slab)
     this.#use(next)
     return true
   }
@@ -319,18 +310,18 @@ export class LogScan {
   async #read(segment: Segment, position: number, bytes: number, needed = 0): Promise<Block | undefined> {
     const fileEnd = segment.sizeBytes
     const length = Math.min(Math.max(this.#host.readBudget.grant(bytes), needed), fileEnd - position)
-    const slab = this.#slab(length)
+    const slab = this.#memory.take(HEADROOM + length)
     try {
       const into = slab.bytes.subarray(HEADROOM, HEADROOM + length)
       const got = await this.#during(segment, (file) => this.#fill(segment, file, into, position))
       if (got === undefined) {
-        this.#giveBack(slab)
+        this.#memory.giveBack(slab)
         return undefined
       }
       if (got < length)
         throw damagedSegment(this.#log, segment, position + got, 'the file ends too early', this.#offset)
     } catch (error) {
-      this.#giveBack(slab)
+      this.#memory.giveBack(slab)
       throw error
     }
     this.#host.countRead(length)
@@ -364,12 +355,12 @@ export class LogScan {
   }
 
   #discard(block: Block | undefined): false {
-    if (block !== undefined) this.#giveBack(block.slab)
+    if (block !== undefined) this.#memory.giveBack(block.slab)
     return false
   }
 
   #drop(): void {
-    if (this.#block !== undefined) this.#giveBack(this.#block.slab)
+    if (this.#block !== undefined) this.#memory.giveBack(this.#block.slab)
     this.#block = undefined
     const ahead = this.#ahead
     this.#ahead = undefined

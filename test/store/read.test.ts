@@ -8,7 +8,7 @@ import {
   type Reader,
   type ReadOptions,
 } from '../../src/varve.ts'
-import { all, range, rejected, Simulated, text, values } from './rig.ts'
+import { all, range, raw, rejected, Simulated, text, values } from './rig.ts'
 
 const Lines = defineTopic('lines', { value: utf8() })
 const Wide = defineTopic('wide', { key: utf8(), value: utf8(), partitions: 3 })
@@ -268,13 +268,42 @@ describe('batches', () => {
     expect(lengths.reduce((sum, length) => sum + length)).toBe(28)
   })
 
+  it('stay whole while they are held, each of them and after the reader ended early', async () => {
+    await using store = await new Simulated().open()
+    const topic = await store.topic('raw', { create: 'must', config: { placement: 'manual', batchBytes: '1MiB' } })
+    // The second is larger than what is kept as text.
+    const sizes = [5000, 200_000, 300]
+    for (const size of sizes)
+      await topic.append({
+        key: raw('key'),
+        value: new Uint8Array(size).fill(size % 251),
+        headers: [['h', raw('x')]],
+        partition: 0,
+      })
+    const reader = topic.read()
+    const held: Batch<Uint8Array | null, Uint8Array>[] = []
+    for await (const batch of reader.batches()) {
+      expect(batch.valueBytesAt(0)).toEqual(new Uint8Array(sizes[held.length]!).fill(sizes[held.length]! % 251))
+      held.push(batch)
+      if (held.length === 3) break
+    }
+    for (const [index, batch] of held.entries()) {
+      const value = new Uint8Array(sizes[index]!).fill(sizes[index]! % 251)
+      expect(batch.valueAt(0)).toEqual(value)
+      expect(batch.valueBytesAt(0)).toEqual(value)
+      expect(batch.at(0)).toMatchObject({ offset: index, key: raw('key'), value, headers: [['h', raw('x')]] })
+    }
+  })
+
   it('stay whole while they are held and others are read', async () => {
     for (const compressionType of ['none', 'zstd'] as const) {
       await using store = await new Simulated().open()
       const topic = await store.topic(Lines, { create: 'must', config: { compressionType } })
       for (const n of range(0, 50))
         await topic.appendMany(range(0, 5).map((m) => ({ value: `${n}.${m}`.padEnd(500, '.') })))
-      const held = await batchesOf(topic.read({ prefetchBytes: '4KiB' }))
+      const reader = topic.read({ prefetchBytes: '4KiB' })
+      expect(reader.positions()).toEqual({ 0: 0 })
+      const held = await batchesOf(reader)
       const found = held.flatMap((batch) => [...batch].map((record) => record.value!.replaceAll('.', ' ').trim()))
       expect(found).toEqual(range(0, 50).flatMap((n) => range(0, 5).map((m) => `${n} ${m}`)))
     }
