@@ -88,6 +88,7 @@ class Opening {
   readonly #paths: StorePaths
   readonly #pool: FilePool
   readonly #warnings: string[] = []
+  readonly #belowFloors: string[] = []
   #replayedRecords = 0
   #verifiedBytes = 0
   #marks: StoreMarks | undefined
@@ -121,6 +122,7 @@ class Opening {
     const engine = this.#engine(identity.epoch, time, this.#marks, writer)
     for (const log of logs) engine.addLog(log)
     this.#journal = await this.#startJournal(engine, closed !== undefined)
+    this.#removeBelowFloors()
     await this.#removeCloseMarks()
     engine.start(this.#journal)
     engine.markLogs(logs)
@@ -170,6 +172,7 @@ class Opening {
       nowMs: this.#options.clock.now(),
       warn: (message) => this.#warnings.push(message),
       countVerified: (bytes) => (this.#verifiedBytes += bytes),
+      removeLater: (path) => this.#belowFloors.push(path),
       countReplayed: (records) => (this.#replayedRecords += records),
     }
   }
@@ -193,6 +196,13 @@ class Opening {
       engine,
       isOldOver,
     )
+  }
+
+  /** The new chain says that they are gone. */
+  #removeBelowFloors(): void {
+    for (const path of this.#belowFloors) {
+      if (this.#fileSystem.statSync(path) !== undefined) this.#fileSystem.unlinkSync(path)
+    }
   }
 
   async #removeCloseMarks(): Promise<void> {

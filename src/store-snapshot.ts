@@ -80,6 +80,7 @@ async function open(
     lastEpoch: image?.epoch ?? identity.epoch,
     nowMs: options.clock.now(),
     warn: () => undefined,
+    removeLater: () => undefined,
     countVerified: () => undefined,
     countReplayed: () => undefined,
   }

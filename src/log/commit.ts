@@ -159,7 +159,9 @@ export class Committer {
     try {
       await this.#journal.append([], ends, floors)
     } catch (error) {
-      throw VarveError.is(error, 'DISK_FULL') ? error : this.fail(error)
+      if (VarveError.is(error, 'DISK_FULL')) throw error
+      this.fail(error)
+      throw logFailed(error, 'indefinite')
     } finally {
       this.#entries--
       this.#settled()

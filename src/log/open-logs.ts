@@ -1,8 +1,9 @@
 /**
  * Opening all logs of a store: from the record of a clean close, or by recovery.
  *
- * Owns     the order of recovery, per log (J8): drop leftovers, segments below the floor, replay, judge what stands in
- *          the data files (`recover.ts`), sync files and names.
+ * Owns     the order of recovery, per log (J8): drop leftovers, replay, judge what stands in the data files above the
+ *          floor (`recover.ts`), sync files and names. What lies below the floor goes when the new chain has the floor:
+ *          after a failed sync, what was read of the old one may leave the cache at any moment.
  * Holds    A clean close needs no data file to be read. A log directory that somebody else appended to since is
  *          refused untouched (K2); one from which something vanished is recovered and the loss reported.
  * Crash    nothing here changes what the next recovery finds, but for names that were to go anyway.
@@ -39,6 +40,8 @@ export interface LogToOpen {
 }
 
 export interface OpenLogsHost extends RecoverHost {
+  /** Below the floor of a log: to be removed once the new chain is durable. */
+  removeLater(path: string): void
   countReplayed(records: number): void
 }
 
@@ -95,13 +98,11 @@ export async function recover(
 ): Promise<PartitionLog> {
   makeDirectory(host, identity)
   const files = new LogFiles(host.pool, identity.directory)
-  dropBelow(host, identity, surveyLog(host, identity), frontier.localStart)
+  dropOrphans(host, identity, surveyLog(host, identity))
   const applyFrom = image?.floors.get(identity.id)?.applyFrom ?? 0
   const pieces = (image?.pieces ?? []).filter((piece) => piece.logId === identity.id && piece.firstOffset >= applyFrom)
   const touched = replayPieces(identity, files, pieces)
-  // A segment below the local start that was the only one may be back beside one that replay has made.
-  dropBelow(host, identity, surveyLog(host, identity), frontier.localStart)
-  const bases = dataBases(surveyLog(host, identity))
+  const bases = basesAbove(host, identity, frontier.localStart)
   const log = await recoverLog(host, identity, config, files, bases, frontier)
   for (const segment of log.view.segments) {
     if (!touched.has(segment.baseOffset)) continue
@@ -177,14 +178,18 @@ function makeDirectory(host: OpenLogsHost, identity: LogIdentity): void {
   host.fileSystem.makeDirectorySync(identity.directory)
 }
 
-/** Removes segments wholly below the local start, and files that no data file goes with. */
-function dropBelow(host: OpenLogsHost, identity: LogIdentity, survey: SegmentSurvey, localStart: number): void {
-  const bases = dataBases(survey)
-  for (const [i, base] of bases.entries()) {
-    const next = bases[i + 1]
-    if (next === undefined || next > localStart) break
-    for (const kind of SEGMENT_FILE_KINDS) unlink(host, segmentFile(identity.directory, base, kind))
+/** The data files of the log; those wholly below the local start are no part of it any more. */
+function basesAbove(host: OpenLogsHost, identity: LogIdentity, localStart: number): number[] {
+  const bases = dataBases(surveyLog(host, identity))
+  while (bases.length > 1 && bases[1]! <= localStart) {
+    const base = bases.shift()!
+    for (const kind of SEGMENT_FILE_KINDS) host.removeLater(segmentFile(identity.directory, base, kind))
   }
+  return bases
+}
+
+/** Removes files that no data file goes with. */
+function dropOrphans(host: OpenLogsHost, identity: LogIdentity, survey: SegmentSurvey): void {
   for (const base of survey.bases) {
     const action = decideStray(strayInput(base, false, false))
     if (action !== 'drop-copies' && action !== 'drop-orphans') continue

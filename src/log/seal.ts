@@ -3,6 +3,7 @@
  *
  * Owns     the step from `sealing` to `sealed`.
  *
+ *   0  remove the sidecar of an earlier life     (die here: recovery scans the data file)
  *   1  write and sync the index files and names  (die here: they are rebuilt)
  *   2  sync the data file                        (die here: recovery scans it)
  *   3  write and sync the sidecar as `.tmp`      (die here: the `.tmp` is removed, recovery seals again)
@@ -28,6 +29,7 @@ export async function sealSegment(log: PartitionLog, segment: Segment, sealedAt:
   segment.times!.append(facts.maxTimestamp, Math.max(0, facts.maxTimestampOffset - facts.baseOffset))
   const offsetIndex = segment.offsets!.encode()
   const timeIndex = segment.times!.encode()
+  await removeSidecar(fileSystem, segment)
   await writeSynced(fileSystem, pathOf(segment, 'index'), offsetIndex)
   await writeSynced(fileSystem, pathOf(segment, 'timeindex'), timeIndex)
   // So that a sidecar is never there without the indexes that it names.
@@ -50,6 +52,14 @@ export async function sealSegment(log: PartitionLog, segment: Segment, sealedAt:
   segment.namesSynced = true
   facts.sealedAt = sealedAt
   if (segment.phase === 'sealing') segment.phase = 'sealed'
+}
+
+/** Recovery may seal again what an earlier life had sealed, with other indexes than that sidecar names. */
+async function removeSidecar(fileSystem: FileSystem, segment: Segment): Promise<void> {
+  const path = pathOf(segment, 'varve')
+  if (fileSystem.statSync(path) === undefined) return
+  fileSystem.unlinkSync(path)
+  await fileSystem.syncDirectory(segment.directory)
 }
 
 /** Reads the data file back, verifying every batch, and gathers what the sidecar says of it. */

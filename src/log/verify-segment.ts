@@ -170,11 +170,11 @@ class SegmentCheck {
     const read = readWholeFile(this.#fileSystem, path, MAX_INDEX)
     const bytes = read === 'too-large' ? NOTHING : read
     const fact = kind === 'index' ? closed?.offset : closed?.time
-    const isRight =
-      sidecar !== undefined
-        ? sidecar.matchesIndexFile(kind, bytes)
-        : bytes !== undefined && bytes.byteLength === fact!.length && xxh64(bytes) === fact!.hash
-    if (isRight) return bytes ?? NOTHING
+    if (sidecar === undefined) {
+      // A close does not sync them: after a power cut they may be anything, and are no damage.
+      return bytes?.byteLength === fact!.length && xxh64(bytes) === fact!.hash ? bytes : NOTHING
+    }
+    if (sidecar.matchesIndexFile(kind, bytes)) return bytes ?? NOTHING
     const what = bytes === undefined ? 'is missing' : 'is not what was written'
     this.complain(path, `${what}; the data file is read in its place`)
     return NOTHING

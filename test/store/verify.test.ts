@@ -165,15 +165,14 @@ test('sidecars and indexes that are damaged, missing or of another segment are f
   writeFileSync(join(log, kin(1, 'varve')), readFileSync(join(log, kin(2, 'varve'))))
   change(join(log, kin(2, 'index')), (bytes) => bytes.subarray(0, bytes.length - 8))
   rmSync(join(log, kin(2, 'timeindex')))
+  // Of the active segment: a close does not sync it, so whatever it holds is no damage.
   change(join(log, files.at(-1)!.replace(/log$/, 'index')), (bytes) => {
     bytes[3]! ^= 1
     return undefined
   })
   const findings = await findingsIn(store)
   expect(findings.map(({ path }) => path)).toEqual(
-    [kin(0, 'varve'), kin(1, 'varve'), kin(2, 'index'), kin(2, 'timeindex'), kin(files.length - 1, 'index')].map(
-      (name) => `log/t-0/${name}`,
-    ),
+    [kin(0, 'varve'), kin(1, 'varve'), kin(2, 'index'), kin(2, 'timeindex')].map((name) => `log/t-0/${name}`),
   )
 })
 

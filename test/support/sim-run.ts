@@ -157,6 +157,7 @@ class World implements StepHost {
       await steps!.run('burst')
       await this.settle()
       await this.#checkAll(store)
+      await this.#patiently(this.#verify(store))
       await this.#close(store)
     }
     if (this.#fs.misuses.length > 0) throw new Violation(`misuse of the door: ${this.#fs.misuses.join('; ')}`)
@@ -318,6 +319,12 @@ class World implements StepHost {
     }
     // A failed write may have left a part behind, which the next open cuts.
     if (!this.#trouble.losesOs) await this.#patiently(checkFiles(this.#fs, store, DIRECTORY))
+  }
+
+  /** What its own check says of a store with which nothing is wrong. */
+  async #verify(store: Store): Promise<void> {
+    for await (const { message } of store.verify({ deep: true })) this.violated(`verify: ${message}`)
+    this.#checkFound()
   }
 
   async #close(store: Store): Promise<void> {

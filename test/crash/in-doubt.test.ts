@@ -1,11 +1,11 @@
-/**
- * A segment that cannot be written while entries of the journal are under way: who is told what, and what an open finds.
- */
+/** What a failed write or sync leaves in doubt: who is told what, and what the next opens make of it. */
 import { beforeAll, expect, test } from 'vitest'
 import { errnoError } from '../../src/base/sim-errno.ts'
 import { initHashes } from '../../src/base/xxh64.ts'
 import { TUNING } from '../../src/options.ts'
-import { RuleStore, SlowDisk, textsAfterOpen } from '../support/rule-store.ts'
+import { simulatedFileSystem } from '../../src/base/memory-file-system.ts'
+import type { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
+import { atEveryChange, numbered, RuleStore, SlowDisk, textsAfterOpen } from '../support/rule-store.ts'
 
 beforeAll(initHashes)
 
@@ -44,4 +44,42 @@ test('P7 what becomes durable behind a failed segment write is in doubt, and an 
   await expect(rule.append(topic, 'late')).rejects.toMatchObject({ code: 'LOG_FAILED', outcome: 'definite' })
   fs.crash()
   expect(await textsAfterOpen(fs, 'a')).toEqual(['before', LARGE, 'behind'])
+})
+
+test('P3 a deletion that only the cache remembers is undone whole or done whole, whenever the cache forgets it', async () => {
+  const fs = simulatedFileSystem()
+  const rule = await RuleStore.open(fs)
+  const topic = await rule.topic('a')
+  for (const text of numbered(30)) await rule.append(topic, text)
+  await rule.clock.advance(1000)
+  let entries = 0
+  fs.onOperation(({ kind, path, phase }) => {
+    if (phase !== 'before' || kind !== 'sync' || !path.endsWith('.journal')) return
+    // The first names what is durable, the second has the floor.
+    if (++entries === 2) throw errnoError('EIO', kind, path)
+  })
+  await expect(rule.wait(topic.partition(0).deleteBefore(20))).rejects.toMatchObject({ outcome: 'indefinite' })
+  fs.onOperation(undefined)
+  const died = fs.crashImage(0, 'none')
+  const images: SimulatedFileSystem[] = []
+  const opening = async (): Promise<void> => {
+    const again = await RuleStore.open(died)
+    await again.close()
+  }
+  await atEveryChange(
+    died,
+    () => {
+      const image = died.crashImage(0, 'none')
+      image.evictCaches()
+      images.push(image)
+    },
+    opening,
+  )
+  const found = new Set<number>()
+  for (const image of images) {
+    const texts = await textsAfterOpen(image, 'a')
+    expect([numbered(30), numbered(30).slice(20)]).toContainEqual(texts)
+    found.add(texts.length)
+  }
+  expect(found).toEqual(new Set([30, 10]))
 })
