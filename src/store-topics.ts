@@ -238,8 +238,8 @@ export class StoreTopics {
     this.#live.delete(name)
     const gone = missing(name)
     for (const log of logs) log.end(gone)
-    await this.#engine.committer.quiet()
     for (const log of logs) {
+      await this.#engine.committer.idle(log)
       await log.structure.idle()
       this.#engine.dropLog(log)
     }

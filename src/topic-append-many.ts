@@ -104,7 +104,8 @@ export class ManyRecords<KIn, VIn> {
         for (let n = 0; n < indexes.length; n++) receipts[indexes[n]!] = part.receipt(n, ack)
         if (--waiting === 0) resolve(receipts)
       }
-      for (const [log, part] of this.#parts) this.#hand(log, part, disk, settled, reject)
+      const refused = this.#parts.size === 1 ? reject : (error: unknown) => reject(inDoubt(error))
+      for (const [log, part] of this.#parts) this.#hand(log, part, disk, settled, refused)
     })
   }
 
@@ -144,6 +145,13 @@ export class ManyRecords<KIn, VIn> {
     }
     return part
   }
+}
+
+/** Each partition takes its batch or not: what one refused, another may have. */
+function inDoubt(error: unknown): unknown {
+  if (!VarveError.is(error) || error.outcome !== 'definite') return error
+  const message = `${error.message} The call had records for several partitions; those for others may be written.`
+  return new VarveError(error.code, message, error.details, { outcome: 'indefinite', cause: error })
 }
 
 export function checkExpected(log: PartitionLog, expected: number): void {

@@ -131,6 +131,12 @@ export class Committer {
     while (!this.#isQuiet()) await this.#progress.next()
   }
 
+  /** Resolves when nothing of `log`, which takes nothing more, waits or is under way. */
+  async idle(log: PartitionLog): Promise<void> {
+    while (log.forming !== undefined || log.entriesInFlight > 0) await this.#progress.next()
+    await this.settled(log)
+  }
+
   /** Resolves when no direct write and no repair of `log` is under way. */
   async settled(log: PartitionLog): Promise<void> {
     while (log.writing !== undefined && this.#failure === undefined) await this.#progress.next()

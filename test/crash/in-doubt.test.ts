@@ -1,4 +1,4 @@
-/** What a failed write or sync leaves in doubt: who is told what, and what the next opens make of it. */
+/** Writes that failed or are under way: who is told what, who waits for whom, and what the next opens make of it. */
 import { beforeAll, expect, test } from 'vitest'
 import { errnoError } from '../../src/base/sim-errno.ts'
 import { initHashes } from '../../src/base/xxh64.ts'
@@ -82,4 +82,17 @@ test('P3 a deletion that only the cache remembers is undone whole or done whole,
     found.add(texts.length)
   }
   expect(found).toEqual(new Set([30, 10]))
+})
+
+test('a topic is deleted while another one waits for the disk', async () => {
+  const fs = new SlowDisk()
+  const rule = await RuleStore.open(fs)
+  const [busy] = [await rule.topic('busy'), await rule.topic('gone')]
+  const release = Promise.withResolvers<void>()
+  fs.pause = (path) => (path.endsWith('.journal') ? release.promise : Promise.resolve())
+  const append = busy.append({ value: Buffer.from('waits') })
+  await rule.wait(rule.store.deleteTopic('gone'))
+  expect(await rule.store.topics()).toEqual(['busy'])
+  release.resolve()
+  expect((await rule.wait(append)).offset).toBe(0)
 })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { errnoError } from '../../src/base/sim-errno.ts'
 import { defineTopic, utf8 } from '../../src/varve.ts'
-import { all, range, rejected, Simulated } from './rig.ts'
+import { all, range, rejected, Simulated, values } from './rig.ts'
 
 const Wide = defineTopic('wide', { key: utf8(), value: utf8(), partitions: 3 })
 
@@ -92,6 +93,22 @@ describe('appendMany', () => {
       const rest = found.filter((record) => record.value !== 'first').length
       if (acknowledged) expect(rest).toBe(30)
     }
+  })
+
+  it('is in doubt when one partition refused its batch and another may have taken its own', async () => {
+    const place = new Simulated()
+    await using store = await place.open({ durability: 'os' })
+    const two = defineTopic('lines', { value: utf8(), partitions: 2, config: { placement: 'manual' } })
+    const topic = await store.topic(two, { create: 'must' })
+    place.fileSystem.onOperation(({ kind, path, phase }) => {
+      if (phase === 'before' && kind === 'write' && /lines-1.*log$/.test(path)) throw errnoError('ENOSPC', kind, path)
+    })
+    const both = topic.appendMany([0, 1].map((partition) => ({ value: `${partition}`, partition })))
+    const error = await rejected('DISK_FULL', both)
+    expect(error.outcome).toBe('indefinite')
+    expect(error.message).toContain('several partitions')
+    place.fileSystem.onOperation(undefined)
+    expect(await values(topic.read())).toEqual(['0'])
   })
 
   it('is refused whole once the topic or the store is gone', async () => {

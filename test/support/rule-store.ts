@@ -81,7 +81,7 @@ const SLOW_HOPS = 60
 /** A disk whose syncs take their time, so that whoever does not wait for one is seen. */
 export class SlowDisk extends SimulatedFileSystem {
   /** What a sync waits for. */
-  pause = (): Promise<void> => hops(SLOW_HOPS)
+  pause: (path: string) => Promise<void> = () => hops(SLOW_HOPS)
 
   override session(): FileSystem {
     return this
@@ -90,12 +90,12 @@ export class SlowDisk extends SimulatedFileSystem {
   override openSync(path: string, mode: OpenMode): File {
     const file = super.openSync(path, mode)
     const syncData = file.syncData.bind(file)
-    file.syncData = () => this.pause().then(syncData)
+    file.syncData = () => this.pause(path).then(syncData)
     return file
   }
 
   override syncDirectory(path: string): Promise<void> {
-    return this.pause().then(() => super.syncDirectory(path))
+    return this.pause(path).then(() => super.syncDirectory(path))
   }
 }
 
