@@ -6,13 +6,10 @@ import { join } from 'node:path'
 import { root } from './stages.mjs'
 
 const folder = join(root, 'bench')
-const lock = join(folder, 'package-lock.json')
 const installed = join(folder, 'node_modules/.package-lock.json')
 
 function isInstalled() {
-  if (!existsSync(installed)) return false
-  const wanted = existsSync(lock) ? lock : join(folder, 'package.json')
-  return statSync(installed).mtimeMs >= statSync(wanted).mtimeMs
+  return existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(folder, 'package.json')).mtimeMs
 }
 
 function orExit({ status, error }) {
@@ -26,9 +23,9 @@ if (!existsSync(join(folder, 'main.ts'))) {
 }
 if (!isInstalled()) {
   console.error('bench: installing the peers (190 MB)')
-  const command = existsSync(lock) ? 'ci' : 'install'
-  const shell = process.platform === 'win32'
-  orExit(spawnSync('npm', [command, '--prefix', folder], { stdio: ['ignore', 2, 2], shell }))
+  // Without a lock file: one that holds every platform's optional packages is refused where a registry lacks some.
+  const flags = ['install', '--no-package-lock', '--no-audit', '--no-fund', '--prefix', folder]
+  orExit(spawnSync('npm', flags, { stdio: ['ignore', 2, 2], shell: process.platform === 'win32' }))
 }
 orExit(
   spawnSync(process.execPath, ['--expose-gc', join(folder, 'main.ts'), ...process.argv.slice(2)], { stdio: 'inherit' }),

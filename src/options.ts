@@ -91,7 +91,7 @@ export function resolveOpenOptions(options: OpenOptions | undefined, doors: Door
   return Object.freeze({
     mode: oneOf(given.mode ?? 'read-write', ['read-write', 'read-only'], 'mode'),
     create: flag(given.create ?? true, 'create'),
-    ...durabilityOf(given.durability ?? 'disk'),
+    ...durabilityOf(given.durability === undefined ? 'disk' : given.durability),
     localReads: oneOf(given.localReads ?? 'sync', ['sync', 'async', 'auto'], 'localReads'),
     memoryBytes: parseSize(given.memoryBytes ?? 256 * MIB, 'memoryBytes', 4 * MIB),
     maxQueuedBytes: parseSize(given.maxQueuedBytes ?? 64 * MIB, 'maxQueuedBytes', 1),

@@ -84,6 +84,7 @@ export async function checkpointStore(
 ): Promise<void> {
   const { fileSystem } = engine.options
   const target = storePaths(checkDirectory(directory))
+  checkOutside(fileSystem, engine.paths, target)
   checkEmpty(fileSystem, target)
   const held = hold([...engine.logs.values()])
   try {
@@ -99,6 +100,22 @@ export async function checkpointStore(
     }
   } finally {
     held.release()
+  }
+}
+
+/** A copy inside the store would be a stranger in it. */
+function checkOutside(fileSystem: FileSystem, { root }: StorePaths, target: StorePaths): void {
+  const identity = fileSystem.statSync(root)?.identity
+  for (let path = target.root, above = ''; path !== above; path = parentPath(above)) {
+    above = path
+    if (identity === undefined || fileSystem.statSync(path)?.identity !== identity) continue
+    const message = `${target.root} lies in the store that is copied. Nothing was written; give a directory outside.`
+    throw new VarveError(
+      'INVALID_OPTION',
+      message,
+      { option: 'directory', value: target.root },
+      { outcome: 'definite' },
+    )
   }
 }
 

@@ -15,7 +15,7 @@ export function checkOurs(fileSystem: FileSystem, paths: StorePaths, create: boo
     if (!create) throw refuse(paths, 'does not exist', 'Create it with the option create, or check the path', 'create')
     return
   }
-  if (stat.kind === 'file') throw refuse(paths, 'is a file', 'Give the path of a directory', 'directory')
+  if (stat.kind !== 'directory') throw refuse(paths, 'is no directory', 'Give the path of a directory', 'directory')
   if (fileSystem.statSync(paths.identity) !== undefined) return
   const names = fileSystem.listSync(paths.root).map((entry) => entry.name)
   // An open that was interrupted before there was an identity.

@@ -87,7 +87,7 @@ class Opening {
   readonly #fileSystem: FileSystem
   readonly #paths: StorePaths
   readonly #pool: FilePool
-  readonly #warnings: string[] = []
+  readonly #warnings = new Set<string>()
   readonly #belowFloors: string[] = []
   #replayedRecords = 0
   #verifiedBytes = 0
@@ -170,7 +170,7 @@ class Opening {
       quarantine,
       lastEpoch,
       nowMs: this.#options.clock.now(),
-      warn: (message) => this.#warnings.push(message),
+      warn: (message) => this.#warnings.add(message),
       countVerified: (bytes) => (this.#verifiedBytes += bytes),
       removeLater: (path) => this.#belowFloors.push(path),
       countReplayed: (records) => (this.#replayedRecords += records),
@@ -211,7 +211,7 @@ class Opening {
   }
 
   #noteJournal(image: JournalImage | undefined): void {
-    for (const warning of image?.warnings ?? []) this.#warnings.push(warning)
+    for (const warning of image?.warnings ?? []) this.#warnings.add(warning)
   }
 
   #report(clean: boolean, epoch: number, quarantine: Quarantine): RecoveryReport {

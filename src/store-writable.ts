@@ -25,7 +25,8 @@ import type { PartitionHost } from './topic-partition.ts'
 
 /** Throws INVALID_OPTION unless it is a definition or a name. */
 function checkTopicWanted(wanted: unknown): void {
-  if (typeof wanted === 'string' || (typeof wanted === 'object' && wanted !== null && 'name' in wanted)) return
+  const isObject = typeof wanted === 'object' && wanted !== null
+  if (typeof wanted === 'string' || (isObject && 'name' in wanted && 'value' in wanted)) return
   throw invalidOption('topic', wanted, 'a name, or what defineTopic makes')
 }
 
@@ -55,8 +56,7 @@ export class WritableStore implements Store {
       readBudget: engine.readBudget,
       loadIndexes: (log, segment) => engine.loadIndexes(log, segment),
       countRead: (bytes, records) => engine.countRead(bytes, records),
-      deleteBefore: (log, offset) =>
-        offset <= log.logStart ? Promise.resolve() : log.structure.run(() => raiseStart(engine, log, offset)),
+      deleteBefore: (log, offset) => log.structure.run(() => raiseStart(engine, log, offset)),
     }
   }
 

@@ -205,6 +205,9 @@ export function fileError(error: unknown, path: string, what: string, facts: Err
   const errno = errnoOf(error)
   if (errno === undefined || VarveError.is(error)) return error
   const all = { ...facts, cause: error }
+  // The call knows the file where the caller only knows what it was about.
+  const own = (error as { path?: unknown }).path
+  const where = typeof own === 'string' && own !== '' ? own : path
   if (errno === 'ENOSPC' || errno === 'EDQUOT') {
     return new VarveError(
       'DISK_FULL',
@@ -223,8 +226,8 @@ export function fileError(error: unknown, path: string, what: string, facts: Err
   }
   return new VarveError(
     'LOG_FAILED',
-    `${what}: ${errno} at ${path}. Mend the cause and open the store again.`,
-    { path },
+    `${what}: ${errno} at ${where}. Mend the cause and open the store again.`,
+    { path: where },
     all,
   )
 }

@@ -49,12 +49,13 @@ function createIfMissing(path: string): void {
 
 function beginExclusive(path: string): InstanceType<Sqlite['DatabaseSync']> | undefined {
   sqlite ??= loadSqlite()
-  const connection = new sqlite.DatabaseSync(path)
+  let connection: InstanceType<Sqlite['DatabaseSync']> | undefined
   try {
+    connection = new sqlite.DatabaseSync(path)
     connection.exec('PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE')
     return connection
   } catch (error) {
-    connection.close()
+    connection?.close()
     if ((error as { errcode?: unknown }).errcode === SQLITE_BUSY) return undefined
     const cause = error instanceof Error ? error.message : String(error)
     throw Object.assign(new Error(`EACCES: cannot lock (${cause}), lock '${path}'`, { cause: error }), {

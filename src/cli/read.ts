@@ -9,6 +9,7 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { ReadOptions } from '../base/api-read.ts'
 import type { Bytes, LogRecord } from '../base/api-records.ts'
+import type { ReadTopic } from '../base/api-topic.ts'
 import { placeOf, positiveNumber, wholeNumber } from './config-arguments.ts'
 import type { Place } from './config-arguments.ts'
 import { jsonBytes, shown, timeText } from './output.ts'
@@ -42,7 +43,12 @@ export function addRead(program: Command, session: Session): void {
       (text) => placeOf(text, ['earliest', 'latest']),
       'earliest',
     )
-    .option('--until <place>', 'end, an offset, or a time; exclusive', (text) => placeOf(text, ['end']), 'end')
+    .option(
+      '--until <place>',
+      'end, an offset, or a time; exclusive; what is not there yet is not waited for',
+      (text) => placeOf(text, ['end']),
+      'end',
+    )
     .option('--partition <number>', 'only this partition', wholeNumber)
     .option('--follow', 'go on with what is appended, until Ctrl-C')
     .option('--limit <number>', 'at most so many records', positiveNumber)
@@ -52,7 +58,7 @@ export function addRead(program: Command, session: Session): void {
     .action(async (name: string, options: Options) => {
       await using store = await session.reading()
       const topic = await store.topic(name)
-      await using reader = topic.read(readOptions(session, options))
+      await using reader = topic.read({ ...readOptions(session, options), until: await endOf(topic, options) })
       const format = session.json ? 'json' : options.format
       let left = options.limit ?? Infinity
       for await (const record of reader) {
@@ -62,11 +68,28 @@ export function addRead(program: Command, session: Session): void {
     })
 }
 
+/** Without `--follow` nothing is waited for: a place that is not there yet is the end as it is now. */
+async function endOf(
+  topic: ReadTopic<Bytes | null, Bytes>,
+  { follow, until, partition }: Options,
+): Promise<ReadOptions['until']> {
+  if (follow === true) return 'forever'
+  if (until === 'end' || (typeof until === 'number' && partition === undefined)) return until
+  const partitions = partition === undefined ? [...Array(topic.partitions).keys()] : [partition]
+  const ends: Record<number, number> = {}
+  for (const index of partitions) {
+    const one = topic.partition(index)
+    const { highWatermark } = await one.offsets()
+    const found = typeof until === 'number' ? until : (await one.offsetForTime(until.time))?.offset
+    ends[index] = Math.min(found ?? highWatermark, highWatermark)
+  }
+  return ends
+}
+
 function readOptions(session: Session, options: Options): ReadOptions {
   return {
     partition: options.partition ?? 'all',
     from: options.from,
-    until: options.follow === true ? 'forever' : options.until,
     isolation: options.uncommitted === true ? 'read_uncommitted' : 'read_committed',
     signal: session.signal,
   }

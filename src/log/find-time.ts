@@ -2,15 +2,16 @@
  * Lookup by time: the first record at or after it.
  *
  * Holds    Segments are asked by their greatest timestamp, oldest first; the time index names a batch to start from,
- *          the batches' own maximum the one to look into. An index that names the wrong place only costs time.
+ *          the batches' own maximum the one to look into. An index that names the wrong place only costs time. Damage
+ *          and missing offsets before the place are told: what was there is not known.
  */
 import { BatchDamage } from '../segment/batch-format.ts'
 import { RecordCursor } from '../segment/record-cursor.ts'
 import { VarveError } from '../base/errors.ts'
-import { damagedBatch } from './damage.ts'
+import { damagedBatch, missingOffsets } from './damage.ts'
 import type { PartitionLog } from './log.ts'
 import { applyIfPossible } from './pending-tail.ts'
-import { LogScan } from './scan.ts'
+import { isContiguous, LogScan } from './scan.ts'
 import { loadIndexes } from './scan-host.ts'
 import type { ScanHost } from './scan-host.ts'
 
@@ -29,8 +30,15 @@ export async function findTime(host: ScanHost, log: PartitionLog, time: number):
       value: time,
     })
   if (log.pending !== undefined) applyIfPossible(log)
-  for (const segment of log.view.segments) {
-    if (segment.nextOffset <= log.logStart || segment.facts.maxTimestamp < time || segment.sizeBytes === 0) continue
+  const { segments } = log.view
+  const isWhole = segments.every(isContiguous)
+  let expected = log.logStart
+  for (const segment of segments) {
+    // What is lost may have been the first at or after the time.
+    if (isWhole && segment.baseOffset > expected) throw missingOffsets(log, expected, segment.baseOffset)
+    expected = Math.max(expected, segment.nextOffset)
+    if (segment.nextOffset <= log.logStart || segment.sizeBytes === 0) continue
+    if (segment.facts.maxTimestamp < time && !segment.isDamaged) continue
     const leaving = loadIndexes(host, log, segment)
     if (leaving !== undefined) {
       await leaving

@@ -178,14 +178,14 @@ function makeDirectory(host: OpenLogsHost, identity: LogIdentity): void {
   host.fileSystem.makeDirectorySync(identity.directory)
 }
 
-/** The data files of the log; those wholly below the local start are no part of it any more. */
+/** The data files of the log. The local start is where a segment begins: what begins below it is no part of the log. */
 function basesAbove(host: OpenLogsHost, identity: LogIdentity, localStart: number): number[] {
   const bases = dataBases(surveyLog(host, identity))
-  while (bases.length > 1 && bases[1]! <= localStart) {
-    const base = bases.shift()!
+  for (const base of bases) {
+    if (base >= localStart) break
     for (const kind of SEGMENT_FILE_KINDS) host.removeLater(segmentFile(identity.directory, base, kind))
   }
-  return bases
+  return bases.filter((base) => base >= localStart)
 }
 
 /** Removes files that no data file goes with. */

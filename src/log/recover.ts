@@ -236,6 +236,7 @@ class LogRecovery {
         'cut. ' +
         'Restore the file from a copy.',
     )
+    segment.isDamaged = true
     segment.skipBytes((found === -1 ? durable : position + found) - position)
     if (found !== -1) return position + found
     segment.facts.nextOffset = endOffset

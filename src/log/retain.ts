@@ -24,16 +24,14 @@ export interface RetainHost {
 
 /** Removes what is due now. */
 export async function retain(host: RetainHost, log: PartitionLog): Promise<void> {
-  const gone = expiredSegments(log, host.trustedNow)
-  if (gone.length === 0) return
-  const start = gone.at(-1)!.nextOffset
-  await raiseStart(host, log, Math.max(log.logStart, start))
+  await raiseStart(host, log, expiredSegments(log, host.trustedNow).at(-1)?.nextOffset ?? 0)
 }
 
-/** Raises the log start, durably, and removes the segments below. */
+/** Raises the log start, durably, and removes the segments below, also those that an earlier start has left. */
 export async function raiseStart(host: RetainHost, log: PartitionLog, logStart: number): Promise<void> {
   const start = Math.max(log.logStart, logStart)
   const gone = segmentsBelow(log, start)
+  if (gone.length === 0 && start === log.logStart) return
   const localStart = gone.at(-1)?.nextOffset ?? log.localStart
   await host.committer.appendNames([], [{ logId: log.id, applyFrom: localStart, localStart, logStart: start }])
   // Order matters: what a failed write would bring back at the next open stays readable until then.
@@ -56,11 +54,11 @@ function mark(host: RetainHost, log: PartitionLog): void {
   }
 }
 
-/** Sealed segments from the front that lie wholly below `offset`. */
+/** Segments from the front that lie wholly below `offset`. They need not be sealed: on a full disk they cannot be. */
 function segmentsBelow(log: PartitionLog, offset: number): Segment[] {
   const gone: Segment[] = []
   for (const segment of log.view.segments) {
-    if (segment.phase !== 'sealed' || segment.nextOffset > offset) break
+    if (segment === log.active || segment.nextOffset > offset) break
     gone.push(segment)
   }
   return gone

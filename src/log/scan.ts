@@ -376,6 +376,6 @@ function scanOptions(block: Block): { minOffset: number; verify: boolean; fileBa
 }
 
 /** A segment that nothing was ever taken out of has every offset of its range. */
-function isContiguous(segment: Segment): boolean {
+export function isContiguous(segment: Segment): boolean {
   return segment.facts.cleanedUpTo === null
 }

@@ -73,6 +73,8 @@ export class Segment {
   /** Loaded at need when sealed, or not appended to yet. */
   offsets: OffsetIndex | undefined
   times: TimeIndex | undefined
+  /** Some of its bytes are damaged: its greatest timestamp is not known. */
+  isDamaged = false
   /** Until then its point reads are asynchronous, on monotonic time. */
   slowUntilMs = 0
   /** Since when it has readers, on monotonic time. */

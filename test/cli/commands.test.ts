@@ -50,6 +50,11 @@ test('lines go in and come out, as text, JSON and bare bytes', async () => {
   expect(text).toMatch(/^0:0 {2}\d{4}-\d\d-\d\dT[\d:.]+Z {2}ada {2}18\\t15\n$/)
   expect((await runCommand(at('read', 'people', '--format', 'value', '--from', '3'))).stdout).toBe('last\n')
   expect((await runCommand(at('read', 'people', '--format', 'key-value', '--until', '1'))).stdout).toBe('ada\t18\t15\n')
+  // What is not there yet is not waited for.
+  const whole = (await runCommand(at('read', 'people'))).stdout
+  for (const place of ['999', '2999-01-01'])
+    expect((await runCommand(at('read', 'people', '--partition', '0', '--until', place))).stdout).toBe(whole)
+  expect((await runCommand(at('read', 'people', '--until', '2000-01-01'))).stdout).toBe('')
   expect(await jsonOf(at('read', 'people', '--from', '2000-01-01', '--limit', '1'))).toHaveLength(1)
 })
 

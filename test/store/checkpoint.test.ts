@@ -197,6 +197,8 @@ test('a target that is not empty is refused and left alone', async () => {
   mkdirSync(full)
   writeFileSync(join(full, 'x'), 'x')
   await expect(store.checkpoint(full)).rejects.toMatchObject({ code: 'INVALID_OPTION', outcome: 'definite' })
+  for (const inside of ['inner', 'log/ck-0', '.', '../store/deep/er'])
+    await expect(store.checkpoint(join(directory, 'store', inside))).rejects.toMatchObject({ code: 'INVALID_OPTION' })
   await expect(store.checkpoint(join(full, 'x'))).rejects.toMatchObject({ code: 'INVALID_OPTION' })
   await expect(store.checkpoint(join(directory, 'store'))).rejects.toMatchObject({ code: 'INVALID_OPTION' })
   expect(readdirSync(full)).toEqual(['x'])

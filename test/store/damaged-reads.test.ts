@@ -7,6 +7,7 @@ import { expect, test } from 'vitest'
 import { BATCH_LENGTH, BEFORE_LENGTH } from '../../src/segment/batch-format.ts'
 import { openStore, VarveError, type RawTopic } from '../../src/varve.ts'
 import { temporaryDirectory } from '../support/cli-directories.ts'
+import { collected } from '../support/collected.ts'
 
 const BATCH_RECORDS = 10
 const BATCHES = 60
@@ -156,4 +157,26 @@ test('what lies behind damage is served without index and sidecar, and across bl
   expect(await readFrom(topic, behind)).toEqual({ next: RECORDS, error: undefined })
   const { next, error } = await readFrom(topic, behind - 1)
   expect([next, VarveError.is(error, 'CORRUPT')]).toEqual([behind - 1, true])
+})
+
+test('a place by time behind lost records is not taken for the first one', async () => {
+  for (const lose of ['all of a segment', 'half of a segment'] as const) {
+    const { store, log } = await writtenStore()
+    const files = dataFiles(log)
+    const path = join(log, files[1]!)
+    if (lose === 'all of a segment') rmSync(path)
+    else writeFileSync(path, readFileSync(path).subarray(0, 3000))
+    for (const mode of ['read-only', 'read-write'] as const) {
+      const opened = await openStore(store, { mode: mode as 'read-write' })
+      const topic = await opened.topic('t')
+      const { timestamp } = (await topic.partition(0).at(0))!
+      const last = (await topic.partition(0).at(RECORDS - 1))!.timestamp
+      const partition = topic.partition(0)
+      expect(await partition.offsetForTime(timestamp)).toEqual({ offset: 0, timestamp })
+      await expect(partition.offsetForTime(last + 1)).rejects.toMatchObject({ code: 'CORRUPT' })
+      const reading = collected(topic.read({ from: { time: last + 1 } }))
+      await expect(reading).rejects.toMatchObject({ code: 'CORRUPT' })
+      await opened.close()
+    }
+  }
 })

@@ -205,6 +205,17 @@ describe('DISK_FULL', () => {
     await store.close()
   })
 
+  it('gives back the space of what is deleted, also of segments that could not be sealed', async () => {
+    const { place, store, topic } = await crowded('os', 5_000)
+    const before = place.fileSystem.freeBytesSync('/s')
+    const { highWatermark } = await topic.partition(0).offsets()
+    await topic.partition(0).deleteBefore(highWatermark)
+    await place.clock.advance('1s')
+    expect(topic.partition(0).segments()).toHaveLength(1)
+    expect(place.fileSystem.freeBytesSync('/s') - before).toBeGreaterThan(150_000)
+    await store.close()
+  })
+
   it('refuses to make a topic, and leaves nothing of it', async () => {
     const { place, store } = await crowded('os', 300)
     const error: unknown = await store.topic('new', { create: 'must' }).catch((caught: unknown) => caught)
