@@ -25,7 +25,8 @@ const draft = new RecordDraft()
 /** One call that waits. */
 class AppendWaiter implements Waiter {
   readonly end: number
-  readonly #receipt: Omit<Receipt, 'ack'>
+  readonly #partition: number
+  readonly #timestamp: number
   readonly #resolve: (receipt: Receipt) => void
   readonly #reject: (error: unknown) => void
 
@@ -37,14 +38,15 @@ class AppendWaiter implements Waiter {
     reject: (error: unknown) => void,
   ) {
     this.end = offset + 1
-    this.#receipt = { partition, offset, timestamp, duplicate: false }
+    this.#partition = partition
+    this.#timestamp = timestamp
     this.#resolve = resolve
     this.#reject = reject
   }
 
   done(ack: 'disk' | 'os'): void {
-    const { partition, offset, timestamp } = this.#receipt
-    this.#resolve({ partition, offset, timestamp, ack, duplicate: false })
+    const offset = this.end - 1
+    this.#resolve({ partition: this.#partition, offset, timestamp: this.#timestamp, ack, duplicate: false })
   }
 
   failed(error: unknown): void {
