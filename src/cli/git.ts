@@ -137,6 +137,8 @@ export interface Repository {
   readonly directory: string
   readonly head: string
   readonly hash: 'sha1' | 'sha256'
+  /** Its history begins in the middle. */
+  readonly isShallow: boolean
 }
 
 /** Looks at the repository in or above `directory`; undefined when there is none, or it has no commit yet. */
@@ -145,7 +147,9 @@ export async function findRepository(directory: string): Promise<Repository | un
   if (inside.code !== 0) return undefined
   const { code, text } = await gitAnswer(directory, ['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'], [0, 1, 128])
   if (code !== 0) return undefined
-  return { directory: resolve(directory), head: text, hash: text.length === 64 ? 'sha256' : 'sha1' }
+  const shallow = await gitAnswer(directory, ['rev-parse', '--is-shallow-repository'])
+  const hash = text.length === 64 ? 'sha256' : 'sha1'
+  return { directory: resolve(directory), head: text, hash, isShallow: shallow.text === 'true' }
 }
 
 /** As `findRepository`, with a message for the person who named the directory. */

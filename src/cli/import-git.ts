@@ -113,6 +113,8 @@ export async function importGit(
   repository: Repository,
 ): Promise<ImportReport> {
   const start = session.clock.monotonicMs()
+  if (repository.isShallow)
+    session.note(`${repository.directory} is a shallow clone: what came before it is not in the import.`)
   const imported = await lastImported(topic)
   if (imported !== undefined) await refuseOtherHistory(topic, repository, imported)
   const plan = await planImport(session, topic, await rangeAfter(repository, imported))
@@ -157,7 +159,7 @@ async function planImport(session: Session, topic: RawTopic, range: Range): Prom
 function tooLarge(topic: RawTopic, change: Change, sizeBytes: number | null): CliError {
   const what = `${shown(change.path)} in commit ${change.commit} has ${count(sizeBytes ?? 0)} bytes`
   const limit = `${topic.name} takes batches of at most ${count(topic.config.maxMessageBytes)}`
-  return new CliError(`${what}; ${limit}. Nothing was written. Raise maxMessageBytes with \`varve alter\`.`)
+  return new CliError(`${what}; ${limit}. No record was written. The topic needs a larger maxMessageBytes.`)
 }
 
 async function appendChanges(session: Session, store: Store, topic: RawTopic, plan: Plan): Promise<void> {

@@ -59,7 +59,8 @@ export function addImport(program: Command, session: Session): void {
 
 /** The bytes of a file, piece by piece. */
 export async function* filePieces(files: FileSystem, path: string): AsyncGenerator<Uint8Array, void, void> {
-  if (files.statSync(path)?.kind === undefined) throw new CliError(`${path} does not exist.`, 2)
+  const kind = files.statSync(path)?.kind
+  if (kind !== 'file') throw new CliError(`${path} ${kind === undefined ? 'does not exist' : 'is no file'}.`, 2)
   const file = files.openSync(path, 'read')
   try {
     for (let position = 0; ;) {

@@ -165,6 +165,16 @@ test('a blob that does not fit is named before anything is written', async () =>
   expect(await recordsOf(store)).toEqual([])
 })
 
+test('a shallow clone is imported, and said to be one', async () => {
+  const repository = generateRepository({ commits: 60 })
+  const clone = join(temporaryDirectory(), 'clone')
+  git(repository, ['clone', '-q', '--depth', '5', `file://${repository}`, clone])
+  const store = join(temporaryDirectory(), 'store')
+  const run = await runCommand(importing(store, clone))
+  expect(run).toMatchObject({ code: 0, stderr: expect.stringContaining('is a shallow clone') })
+  expect(await differences(store, clone)).toEqual([])
+})
+
 test('records that no import wrote are refused', async () => {
   const store = join(temporaryDirectory(), 'store')
   await jsonOf(['--dir', store, 'append', 'history', '--create'], { input: 'a line\n' })
