@@ -9,6 +9,7 @@
  */
 import type { PartitionLog } from './log/log.ts'
 import { dataFilesHash, surveyLog } from './log/open-logs.ts'
+import { removeSidecar } from './log/seal.ts'
 import type { Catalog } from './metadata/catalog.ts'
 import type { ClosedLog, ClosedSegment } from './metadata/close-record.ts'
 import type { Segment } from './segment/segment.ts'
@@ -21,6 +22,9 @@ export async function writeCloseState(engine: Engine, catalog: Catalog): Promise
   await engine.flush()
   // What only the journal holds durably must be in the segments before the record says that nothing has to be read.
   await engine.syncLogs(new Set(engine.logs.keys()))
+  for (const log of engine.logs.values())
+    for (const segment of log.view.segments)
+      if (segment.phase === 'sealing') await removeSidecar(engine.options.fileSystem, segment)
   const logs: ClosingLog[] = []
   for (const { topicId, logIds } of catalog.topics) {
     for (const id of logIds) {

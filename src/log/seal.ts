@@ -54,8 +54,8 @@ export async function sealSegment(log: PartitionLog, segment: Segment, sealedAt:
   if (segment.phase === 'sealing') segment.phase = 'sealed'
 }
 
-/** Recovery may seal again what an earlier life had sealed, with other indexes than that sidecar names. */
-async function removeSidecar(fileSystem: FileSystem, segment: Segment): Promise<void> {
+/** Before other index files come than those that a sidecar names: one of an earlier life, or of a seal that failed. */
+export async function removeSidecar(fileSystem: FileSystem, segment: Segment): Promise<void> {
   const path = pathOf(segment, 'varve')
   if (fileSystem.statSync(path) === undefined) return
   fileSystem.unlinkSync(path)
