@@ -162,14 +162,8 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.#marks.clear(logId)
   }
 
-  async watched(sync: Promise<void>): Promise<void> {
-    const startMs = this.clock.monotonicMs()
-    try {
-      await sync
-    } finally {
-      const ms = this.clock.monotonicMs() - startMs
-      if (ms > STALL_MS) publish('varve:stall', { directory: this.paths.root, what: 'sync', topic: null, ms })
-    }
+  syncTook(ms: number): void {
+    if (ms > STALL_MS) publish('varve:stall', { directory: this.paths.root, what: 'sync', topic: null, ms })
   }
 
   failed(error: VarveError): void {

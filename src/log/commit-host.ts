@@ -22,8 +22,8 @@ export interface CommitHost extends RunTarget {
   checkWriter(): void
   /** The readable end of these logs moved: followers in other processes may see it. */
   markLogs(logs: readonly PartitionLog[]): void
-  /** Tells whoever listens when this takes far longer than a sync should. */
-  watched(sync: Promise<void>): Promise<void>
+  /** Tells whoever listens when that is far longer than a sync should take. */
+  syncTook(ms: number): void
   /** Nothing may be written any more. */
   failed(error: VarveError): void
   /** The disk has no room: releases the reserve. */

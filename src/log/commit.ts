@@ -279,8 +279,10 @@ export class Committer {
       this.#lastWaiters += part.forming.waiters.length
       for (const run of part.runs) pieces.push(run)
     }
+    const startMs = this.#host.clock.monotonicMs()
     try {
-      await this.#host.watched(this.#journal.append(pieces, this.#names.take(), []))
+      // Order matters: nothing runs between a refusal and `#takeBack`, or somebody appends behind what is taken back.
+      await this.#journal.append(pieces, this.#names.take(), [])
     } catch (error) {
       this.#entryDone(parts)
       if (VarveError.is(error, 'DISK_FULL')) this.#takeBack(parts, error)
@@ -297,6 +299,7 @@ export class Committer {
     this.#groups++
     this.applier.take(parts)
     this.#settled()
+    this.#host.syncTook(this.#host.clock.monotonicMs() - startMs)
   }
 
   #entryDone(parts: readonly Part[]): void {

@@ -23,6 +23,7 @@ export const RECORDED_SEEDS: ReadonlyMap<number, string> = new Map([
   [1081604974, 'an open removed what lay below a floor that only the cache had, and the cache forgot it'],
   [1311699508, 'a segment failed, and an entry behind the lost one was written into it all the same'],
   [1612266165, 'an open after a clean close died over the old chain, whose mark made the next open refuse'],
+  [412657078, 'between a refusal and its taking back, an append went behind records that were never there'],
   [542004586, 'a close wrote indexes beside the sidecar of a seal that had failed at its last step'],
   [1587286300, 'a segment below the floor that a power cut had left alone counted as part of the log'],
   [1690582998, 'a segment that was sealed again had the sidecar of an earlier life beside its new indexes'],
