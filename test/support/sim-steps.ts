@@ -1,4 +1,5 @@
 /** What is done to an open store: each step starts calls through the public face and notes what they answer. */
+import { inspect } from 'node:util'
 import type { Store } from '../../src/base/api-store.ts'
 import type { RawTopic } from '../../src/base/api-topic.ts'
 import type { Receipt } from '../../src/base/api-records.ts'
@@ -141,6 +142,10 @@ export class Steps {
     const records = all.map(({ sent, partition }) => recordOf(sent, partition))
     const call = handle.appendMany(records, durability === undefined ? {} : { durability })
     const several = new Set(all.map(({ partition }) => partition)).size > 1
+    noteRefusal(
+      call,
+      all.map(({ sent }) => sent),
+    )
     const done = call.then(
       (receipts) => {
         for (const [i, receipt] of receipts.entries()) this.#acknowledged(all[i]!.sent, all[i]!.partition, receipt)
@@ -153,6 +158,7 @@ export class Steps {
   }
 
   #watchOne(call: Promise<Receipt>, sent: Sent, partition: number, what: string): void {
+    noteRefusal(call, [sent])
     const done = call.then(
       (receipt) => this.#acknowledged(sent, partition, receipt),
       (error: unknown) => this.#refused(sent, error, false),
@@ -322,4 +328,9 @@ export class Steps {
     const whole: Promise<unknown> = done.finally(() => pending.delete(whole))
     pending.set(whole, what)
   }
+}
+
+/** A call may be refused at once and be heard of a moment later: a crash between the two finds what came behind it. */
+function noteRefusal(call: Promise<unknown>, all: readonly Sent[]): void {
+  if (inspect(call, { depth: 0 }).includes('<rejected>')) for (const sent of all) sent.status = 'either'
 }
