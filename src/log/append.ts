@@ -87,7 +87,7 @@ export interface AppendHost {
   readonly refusal: VarveError | undefined
 }
 
-/** Throws unless `log` takes `bytes` more now. */
+/** Lets a large group at `os` go first; throws unless `log` takes `bytes` more now. */
 export function checkAppend(host: AppendHost, log: PartitionLog, bytes: number): void {
   host.committer.startLarge(log)
   const refusal = log.ended ?? host.committer.failure ?? host.refusal
