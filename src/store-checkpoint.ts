@@ -21,7 +21,7 @@ import type { PartitionLog } from './log/log.ts'
 import { writeCatalog } from './metadata/catalog.ts'
 import type { Catalog } from './metadata/catalog.ts'
 import { fileListHash } from './metadata/close-record.ts'
-import type { ClosedLog, ClosedSegment } from './metadata/close-record.ts'
+import type { ClosedFile, ClosedLog, ClosedSegment } from './metadata/close-record.ts'
 import { readWholeFile } from './metadata/replace-file.ts'
 import {
   joinPath,
@@ -35,7 +35,7 @@ import {
 import type { StorePaths } from './segment/segment-files.ts'
 import { emptyFacts } from './segment/segment.ts'
 import type { Segment, SegmentFacts } from './segment/segment.ts'
-import { closedSegment, writeCloseFiles, writeIndexFiles } from './store-close-files.ts'
+import { closedSegment, writeAborted, writeCloseFiles, writeIndexFiles, writeProducers } from './store-close-files.ts'
 import type { ClosedIndexes, ClosingLog } from './store-close-files.ts'
 import type { Engine } from './store-engine.ts'
 import { writeIdentity } from './store-identity.ts'
@@ -44,6 +44,7 @@ import type { Identity } from './store-identity.ts'
 const CHUNK = 1 << 20
 const MAX_INDEX = 1024 * 1024 * 1024
 const PARALLEL = 8
+const NOTHING = new Uint8Array(0)
 /** The file system has no such link, or none between these two places. */
 const NO_LINK = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])
 
@@ -55,6 +56,10 @@ interface CapturedSegment {
   readonly isSealed: boolean
   /** Index files of one that is not sealed; undefined: its files are still those of the last close. */
   readonly indexes: { readonly offset: Uint8Array; readonly time: Uint8Array } | undefined
+  /** Transaction index of one that is not sealed; empty: nothing was aborted in it. */
+  readonly aborted: Uint8Array
+  /** Producers at its end, of one that is full and not sealed. */
+  readonly producers: Uint8Array | undefined
 }
 
 interface CapturedLog {
@@ -66,6 +71,8 @@ interface CapturedLog {
   readonly localStart: number
   readonly logEnd: number
   readonly segments: readonly CapturedSegment[]
+  /** Snapshot of the producers at the log end. */
+  readonly producers: Uint8Array | undefined
 }
 
 interface Capture {
@@ -157,23 +164,27 @@ function capture(engine: Engine, catalog: Catalog): Capture {
   return { catalog, logs, stampMs: engine.time.stamp() }
 }
 
-type CapturedState = Pick<CapturedLog, 'logStart' | 'localStart' | 'logEnd' | 'segments'>
+type CapturedState = Pick<CapturedLog, 'logStart' | 'localStart' | 'logEnd' | 'segments' | 'producers'>
 
 function captureLog(log: PartitionLog | undefined): CapturedState {
   if (log === undefined) {
     const indexes = { offset: new Uint8Array(0), time: new Uint8Array(0) }
-    const segments = [{ segment: undefined, facts: emptyFacts(0), isSealed: false, indexes }]
-    return { logStart: 0, localStart: 0, logEnd: 0, segments }
+    const rest = { isSealed: false, indexes, aborted: NOTHING, producers: undefined }
+    const segments = [{ segment: undefined, facts: emptyFacts(0), ...rest }]
+    return { logStart: 0, localStart: 0, logEnd: 0, segments, producers: undefined }
   }
   const { logStart, localStart, active } = log
-  return { logStart, localStart, logEnd: active.nextOffset, segments: log.view.segments.map(captureSegment) }
+  const segments = log.view.segments.map(captureSegment)
+  return { logStart, localStart, logEnd: active.nextOffset, segments, producers: log.producers.encode() }
 }
 
 function captureSegment(segment: Segment): CapturedSegment {
   const facts = { ...segment.facts, epochs: [...segment.facts.epochs] }
   const isSealed = segment.phase === 'sealed'
-  if (isSealed || segment.offsets === undefined) return { segment, facts, isSealed, indexes: undefined }
-  return { segment, facts, isSealed, indexes: { offset: segment.offsets.encode(), time: segment.times!.encode() } }
+  const aborted = isSealed ? NOTHING : (segment.aborted?.encode() ?? NOTHING)
+  const captured = { segment, facts, isSealed, aborted, producers: segment.producerState }
+  if (isSealed || segment.offsets === undefined) return { ...captured, indexes: undefined }
+  return { ...captured, indexes: { offset: segment.offsets.encode(), time: segment.times!.encode() } }
 }
 
 class StoreCopy {
@@ -243,7 +254,8 @@ class StoreCopy {
       size: segment.sizeBytes,
     }))
     const filesHash = fileListHash(files)
-    const closed: ClosedLog = { logId: log.id, logStart, localStart, logEnd, filesHash, segments }
+    const producers = this.#copyProducers(directory, logEnd, log.producers)
+    const closed: ClosedLog = { logId: log.id, logStart, localStart, logEnd, filesHash, producers, segments }
     return { topic, topicId, partition, directory, closed }
   }
 
@@ -266,7 +278,12 @@ class StoreCopy {
         }
       }
     }
-    return closedSegment(facts, true, undefined)
+    return closedSegment(facts, true, undefined, segment!.abortedFile)
+  }
+
+  #copyProducers(directory: string, offset: number, producers: Uint8Array | undefined): ClosedFile | null {
+    if (producers !== undefined) this.#unsynced.push(segmentFile(directory, offset, 'snapshot'))
+    return writeProducers(this.#fileSystem, directory, offset, producers)
   }
 
   async #copy(directory: string, captured: CapturedSegment): Promise<ClosedSegment> {
@@ -274,7 +291,11 @@ class StoreCopy {
     const to = segmentFile(directory, facts.baseOffset, 'log')
     if (segment === undefined || facts.sizeBytes === 0) this.#fileSystem.openSync(to, 'create').closeSync()
     else await segment.data.during((file) => this.#copyBytes(file, to, facts.sizeBytes))
-    return closedSegment(facts, false, this.#copyIndexes(directory, captured))
+    const { aborted, producers } = captured
+    this.#copyProducers(directory, facts.nextOffset, producers)
+    if (aborted.byteLength > 0) this.#unsynced.push(segmentFile(directory, facts.baseOffset, 'txnindex'))
+    const abortedFile = writeAborted(this.#fileSystem, directory, facts.baseOffset, aborted)
+    return closedSegment(facts, false, this.#copyIndexes(directory, captured), abortedFile)
   }
 
   #copyIndexes(directory: string, { segment, facts, indexes }: CapturedSegment): ClosedIndexes | undefined {

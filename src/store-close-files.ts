@@ -5,7 +5,7 @@
  * Holds    E1: the caller has made durable what the record names. Exports are not synced here: they carry no truth.
  */
 import type { FileSystem } from './base/file-system.ts'
-import { xxh64 } from './base/xxh64.ts'
+import { closedFile } from './log/load-indexes.ts'
 import { writeCloseRecord } from './metadata/close-record.ts'
 import type { ClosedFile, ClosedLog, ClosedSegment } from './metadata/close-record.ts'
 import {
@@ -61,11 +61,12 @@ export async function writeCloseFiles(
   await replaceFile(fileSystem, joinPath(paths.log, CLEAN_SHUTDOWN), mark)
 }
 
-/** The row of a segment; `indexes` of one that is not sealed. */
+/** The row of a segment; `indexes` of one that is not sealed, `aborted` of one in which something was. */
 export function closedSegment(
   facts: SegmentFacts,
   isSealed: boolean,
   indexes: ClosedIndexes | undefined,
+  aborted: ClosedFile | undefined,
 ): ClosedSegment {
   return {
     baseOffset: facts.baseOffset,
@@ -80,7 +81,7 @@ export function closedSegment(
     epochs: facts.epochs,
     offsetIndex: indexes?.offset ?? null,
     timeIndex: indexes?.time ?? null,
-    transactionIndex: null,
+    transactionIndex: aborted ?? null,
   }
 }
 
@@ -97,8 +98,28 @@ export function writeIndexFiles(
   return { offset: closedFile(offset), time: closedFile(time) }
 }
 
-function closedFile(bytes: Uint8Array): ClosedFile {
-  return { length: bytes.byteLength, hash: xxh64(bytes) }
+/** Writes the transaction index of a segment that has no sidecar; without an aborted transaction there is no file. */
+export function writeAborted(
+  fileSystem: FileSystem,
+  directory: string,
+  baseOffset: number,
+  aborted: Uint8Array,
+): ClosedFile | undefined {
+  if (aborted.byteLength === 0) return undefined
+  replaceFileUnsynced(fileSystem, segmentFile(directory, baseOffset, 'txnindex'), aborted)
+  return closedFile(aborted)
+}
+
+/** Writes a snapshot of the producers at `offset`; without producers there is no file. */
+export function writeProducers(
+  fileSystem: FileSystem,
+  directory: string,
+  offset: number,
+  producers: Uint8Array | undefined,
+): ClosedFile | null {
+  if (producers === undefined) return null
+  replaceFileUnsynced(fileSystem, segmentFile(directory, offset, 'snapshot'), producers)
+  return closedFile(producers)
 }
 
 /** Kafka's notes in the directory of a log: its topic's id, and which writer wrote what. */

@@ -7,13 +7,18 @@
  *          A store that has failed writes nothing any more; its close only lets go.
  * Crash    before the record is durable the next open recovers from the journal, whose entries are all still there.
  */
+import type { FileSystem } from './base/file-system.ts'
+import { closedFile } from './log/load-indexes.ts'
 import type { PartitionLog } from './log/log.ts'
 import { dataFilesHash, surveyLog } from './log/open-logs.ts'
 import { removeSidecar } from './log/seal.ts'
+import { readSnapshot } from './log/stored-producers.ts'
 import type { Catalog } from './metadata/catalog.ts'
-import type { ClosedLog, ClosedSegment } from './metadata/close-record.ts'
+import type { ClosedFile, ClosedLog, ClosedSegment } from './metadata/close-record.ts'
+import { joinPath } from './segment/segment-files.ts'
 import type { Segment } from './segment/segment.ts'
-import { closedSegment, writeCloseFiles, writeIndexFiles } from './store-close-files.ts'
+import type { SegmentSurvey } from './segment/strays.ts'
+import { closedSegment, writeAborted, writeCloseFiles, writeIndexFiles, writeProducers } from './store-close-files.ts'
 import type { ClosedIndexes, ClosingLog } from './store-close-files.ts'
 import type { Engine } from './store-engine.ts'
 
@@ -44,21 +49,42 @@ function closeLog(engine: Engine, log: PartitionLog): ClosedLog {
   const bases = new Set(segments.map((segment) => segment.baseOffset))
   // A file that should have gone and is still there does not belong: the next open finds it and removes it.
   const survey = { ...found, bases: found.bases.filter((base) => bases.has(base.baseOffset)) }
+  dropOldSnapshots(engine, log, found)
+  const { fileSystem } = engine.options
   return {
     logId: log.id,
     logStart: log.logStart,
     localStart: log.localStart,
     logEnd: log.logEnd,
     filesHash: dataFilesHash(host, log, survey),
+    producers: closeProducers(fileSystem, log),
     segments,
   }
 }
 
+/** Where the last segment is empty, the one before has left its snapshot, durably: it stays. */
+function closeProducers(fileSystem: FileSystem, log: PartitionLog): ClosedFile | null {
+  const { directory, logEnd, active } = log
+  const found = active.sizeBytes === 0 ? readSnapshot(fileSystem, directory, logEnd) : undefined
+  return found === undefined ? writeProducers(fileSystem, directory, logEnd, log.producers.encode()) : closedFile(found)
+}
+
+/** Snapshots at the end of an earlier life: no segment begins there. */
+function dropOldSnapshots(engine: Engine, log: PartitionLog, found: SegmentSurvey): void {
+  const starts = new Set(log.view.segments.map((segment) => segment.baseOffset))
+  for (const { baseOffset, name } of found.snapshots)
+    if (!starts.has(baseOffset)) engine.options.fileSystem.unlinkSync(joinPath(log.directory, name))
+}
+
 function closeSegment(engine: Engine, log: PartitionLog, segment: Segment): ClosedSegment {
-  const { facts } = segment
-  if (segment.phase === 'sealed') return closedSegment(facts, true, undefined)
+  const { facts, abortedFile } = segment
+  if (segment.phase === 'sealed') return closedSegment(facts, true, undefined, abortedFile)
   const wasTouched = segment.offsets !== undefined || segment.closedIndexes === undefined
-  return closedSegment(facts, false, wasTouched ? writeIndexes(engine, log, segment) : segment.closedIndexes)
+  const { fileSystem } = engine.options
+  const aborted = segment.aborted?.encode() ?? new Uint8Array(0)
+  if (segment !== log.active) writeProducers(fileSystem, log.directory, facts.nextOffset, segment.producerState)
+  const indexes = wasTouched ? writeIndexes(engine, log, segment) : segment.closedIndexes
+  return closedSegment(facts, false, indexes, writeAborted(fileSystem, log.directory, facts.baseOffset, aborted))
 }
 
 function writeIndexes(engine: Engine, log: PartitionLog, segment: Segment): ClosedIndexes {

@@ -18,6 +18,8 @@ import { Committer } from './log/commit.ts'
 import type { CommitHost } from './log/commit-host.ts'
 import { syncSegments } from './log/flush.ts'
 import { isDiskFull } from './log/write-errors.ts'
+import type { TransactionIndex } from './index/transaction-index.ts'
+import { loadAborted } from './log/load-aborted.ts'
 import type { IndexCache } from './log/load-indexes.ts'
 import type { PartitionLog } from './log/log.ts'
 import type { RetainHost } from './log/retain.ts'
@@ -230,6 +232,10 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
 
   loadIndexes(_log: PartitionLog, segment: Segment): void {
     this.indexes.load(segment)
+  }
+
+  loadAborted(log: PartitionLog, segment: Segment): TransactionIndex {
+    return loadAborted(this.indexes, this.options.fileSystem, log, segment)
   }
 
   forgetIndexes(segment: Segment): void {

@@ -1,10 +1,12 @@
 /**
- * What a store does by itself, on a timer: seal idle segments, remove what retention tells, sync by interval.
+ * What a store does by itself, on a timer: seal idle segments, remove what retention tells, forget idle producers, sync
+ * by interval.
  *
  * Holds    One pass at a time. A pass that fails ends writing where a sync failed, else the next pass tries again.
  *          Nothing here keeps the process alive.
  */
 import type { Timer } from './base/clock.ts'
+import type { PartitionLog } from './log/log.ts'
 import { retain } from './log/retain.ts'
 import type { Engine } from './store-engine.ts'
 
@@ -54,9 +56,17 @@ export class Maintenance {
       if (log.tail.isOld(engine.clock.now(), log.config)) engine.sealActive(log)
       for (const segment of log.view.segments)
         if (segment.phase === 'sealing' && log.structure.length === 0) engine.seal(log, segment)
+      if (isRetentionDue) this.#expire(log)
       if (isRetentionDue) await log.structure.run(() => retain(engine, log))
     }
     engine.refillReserve()
+  }
+
+  /** E8: nobody is forgotten by an untrusted clock. */
+  #expire(log: PartitionLog): void {
+    const { producerExpirationMs } = log.config
+    const now = this.#engine.trustedNow
+    if (producerExpirationMs !== -1 && now !== undefined) log.producers.expire(now - producerExpirationMs)
   }
 
   #scheduleSync(): void {

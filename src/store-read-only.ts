@@ -15,6 +15,7 @@ import type { FileSystem } from './base/file-system.ts'
 import { checkTopicName, isInternalName } from './base/topic-definition.ts'
 import type { TopicDefinition } from './base/topic-definition.ts'
 import { initHashes } from './base/xxh64.ts'
+import { loadAborted } from './log/load-aborted.ts'
 import type { FollowedLog } from './log/follow.ts'
 import type { PartitionLog } from './log/log.ts'
 import type { ResolvedOpenOptions } from './options.ts'
@@ -66,6 +67,10 @@ class ReadOnlyStore implements ReadStore {
       pointReads: options.localReads,
       readBudget: this.#readBudget,
       loadIndexes: (log, segment) => (log as FollowedLog).door.indexes.load(segment),
+      loadAborted: (log, segment) => {
+        const { indexes, fileSystem } = (log as FollowedLog).door
+        return loadAborted(indexes, fileSystem, log, segment)
+      },
       countRead: (count) => (this.#readBytes += count),
       lookAgain: () => follower.lookAgain(),
       deleteBefore: undefined,

@@ -14,6 +14,7 @@ import { tailOf } from './log/cut-back.ts'
 import type { LogToOpen } from './log/open-logs.ts'
 import { findTopic, newLogIds, newTopicId, withTopic, writeCatalog } from './metadata/catalog.ts'
 import type { Catalog, CatalogTopic, StoredConfig } from './metadata/catalog.ts'
+import { ProducerState } from './metadata/producer-state.ts'
 import { isCompacted, mergeTopicConfig, resolveTopicConfig, topicConfigDifferences } from './metadata/topic-config.ts'
 import type { NamedTopicConfig, ResolvedTopicConfig } from './metadata/topic-config.ts'
 import type { ResolvedTopicOptions } from './metadata/topic-options.ts'
@@ -213,6 +214,7 @@ export class StoreTopics {
       localStart: 0,
       logEnd: 0,
       durable: { logId: identity.id, segmentBase: 0, position: 0, nextOffset: 0 },
+      producers: new ProducerState(),
     })
   }
 

@@ -55,6 +55,7 @@ export class WritableStore implements Store {
       pointReads: engine.pointReads,
       readBudget: engine.readBudget,
       loadIndexes: (log, segment) => engine.loadIndexes(log, segment),
+      loadAborted: (log, segment) => engine.loadAborted(log, segment),
       countRead: (bytes, records) => engine.countRead(bytes, records),
       deleteBefore: (log, offset) => log.structure.run(() => raiseStart(engine, log, offset)),
     }

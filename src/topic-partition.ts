@@ -50,7 +50,7 @@ export class TopicPartition<K, V, N extends string> implements Partition<K, V, N
     options?: Signal,
   ): Promise<{ readonly offset: number; readonly timestamp: number } | undefined> {
     this.#check(options)
-    return findTime(this.#host, this.#log, timeOf(time, 'time'))
+    return findTime(this.#host, this.#log, timeOf(time, 'time'), 'stored')
   }
 
   async at(offset: number, options?: Signal): Promise<LogRecord<K, V, N> | undefined> {
@@ -70,6 +70,7 @@ export class TopicPartition<K, V, N extends string> implements Partition<K, V, N
   async #readAt(offset: number): Promise<LogRecord<K, V, N> | undefined> {
     const log = this.#log
     const read = new PartitionRead(this.#host, log, this.#decoder, {
+      isolation: 'read_committed',
       outOfRange: 'error',
       blockBytes: POINT_BLOCK_BYTES,
       reading: 'point',

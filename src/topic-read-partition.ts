@@ -2,12 +2,15 @@
  * Reading one partition from a place to a place, batch by batch.
  *
  * Owns     where a reader starts and ends in one partition, and what it does when the log no longer holds its place.
- * Holds    Control batches are never shown. `take` hands out records of `[offset, until)` only, in order.
+ * Holds    Control batches are never shown, and to a reader of committed records no batch of a transaction that is open
+ *          or was aborted. `take` hands out records of `[offset, until)` only, in order.
  * Shared   one reader; `take` is synchronous, `more` is not.
  * @hot
  */
 import type { ResolvedReadOptions } from './base/read-options.ts'
+import { AbortedRanges } from './log/aborted-ranges.ts'
 import { findTime } from './log/find-time.ts'
+import type { TimedOffset } from './log/find-time.ts'
 import type { PartitionLog } from './log/log.ts'
 import { LogScan } from './log/scan.ts'
 import type { Reading } from './log/scan.ts'
@@ -20,6 +23,7 @@ import { StoredBatch } from './topic-batch.ts'
 import type { RecordDecoder } from './topic-batch.ts'
 
 export interface PartitionReadOptions {
+  readonly isolation: ResolvedReadOptions['isolation']
   readonly outOfRange: ResolvedReadOptions['outOfRange']
   /** Bytes of a block; one is walked while the next one is read. */
   readonly blockBytes: number
@@ -43,7 +47,11 @@ export class PartitionRead<K, V, N extends string> {
   readonly #host: ScanHost
   readonly #decoder: RecordDecoder<K, V, N>
   readonly #options: PartitionReadOptions
+  #aborted: AbortedRanges | undefined
+  readonly #committedOnly: boolean
   #scan: LogScan | undefined
+  /** The scan stands on a batch of which it is not known yet whether it was aborted. */
+  #isHeld = false
 
   constructor(host: ScanHost, log: PartitionLog, decoder: RecordDecoder<K, V, N>, options: PartitionReadOptions) {
     this.#host = host
@@ -51,12 +59,13 @@ export class PartitionRead<K, V, N extends string> {
     this.#decoder = decoder
     this.#options = options
     this.reading = options.reading
+    this.#committedOnly = options.isolation === 'read_committed'
   }
 
   /** Where the read starts, as far as that can be told without reading: a time counts as the log start. */
   place(from: ResolvedReadOptions['from']): void {
     const { log } = this
-    if (from.kind === 'latest') this.offset = log.lastStable
+    if (from.kind === 'latest') this.offset = this.end
     else if (from.kind === 'offsets') this.offset = from.offsets.get(log.partition) ?? log.logStart
     else this.offset = log.logStart
     this.handedOut = this.offset
@@ -66,8 +75,8 @@ export class PartitionRead<K, V, N extends string> {
   async begin(from: ResolvedReadOptions['from'], until: ResolvedReadOptions['until']): Promise<void> {
     const { log } = this
     this.place(from)
-    if (from.kind === 'time') this.offset = (await findTime(this.#host, log, from.time))?.offset ?? log.lastStable
-    if (until.kind === 'end') this.until = log.lastStable
+    if (from.kind === 'time') this.offset = (await this.#findTime(from.time))?.offset ?? this.end
+    if (until.kind === 'end') this.until = this.end
     else if (until.kind === 'offsets') this.until = until.offsets.get(log.partition) ?? log.logStart
     else if (until.kind === 'time') await this.#beginUntilTime(until.time)
     this.#checkRange()
@@ -78,9 +87,14 @@ export class PartitionRead<K, V, N extends string> {
     return this.offset >= this.until
   }
 
+  /** Where what this reader may see ends now. */
+  get end(): number {
+    return this.#committedOnly ? this.log.lastStable : this.log.highWatermark
+  }
+
   /** The end of what can be handed out now. */
   get limit(): number {
-    return Math.min(this.until, this.log.lastStable)
+    return Math.min(this.until, this.end)
   }
 
   /** The next batch in memory, not empty; undefined: ask `more`. */
@@ -90,10 +104,15 @@ export class PartitionRead<K, V, N extends string> {
     const scan = this.#scan
     if (scan === undefined) return undefined
     const limit = this.limit
-    while (scan.next(limit)) {
+    while (this.#isHeld || scan.next(limit)) {
+      this.#isHeld = false
       const { batch } = scan
       const batchEnd = Math.min(batch.lastOffset + 1, this.until)
-      if (!batch.isControl && batch.count > 0) {
+      if (this.#committedOnly && batch.isTransactional && this.#aborted?.covers(batch.baseOffset) !== true) {
+        this.#isHeld = true
+        return undefined
+      }
+      if (!batch.isControl && batch.count > 0 && !this.#isAborted(batch)) {
         const stored = this.#records(scan)
         if (stored.length > 0) {
           this.#host.countRead(0, stored.length)
@@ -113,6 +132,11 @@ export class PartitionRead<K, V, N extends string> {
   /** Gets more bytes; false when there is nothing below the limit. */
   async more(): Promise<boolean> {
     if (this.offset >= this.limit) return false
+    if (this.#isHeld) {
+      this.#aborted ??= new AbortedRanges(this.#host, this.log)
+      await this.#aborted.load(this.#scan!.batch.baseOffset)
+      return true
+    }
     if (this.#scan === undefined) {
       this.#scan = new LogScan(this.#host, this.log, this.offset, this.#options.blockBytes, this.reading)
     }
@@ -126,6 +150,15 @@ export class PartitionRead<K, V, N extends string> {
   close(): void {
     this.#scan?.close()
     this.#scan = undefined
+    this.#isHeld = false
+  }
+
+  #isAborted(batch: LogScan['batch']): boolean {
+    return this.#committedOnly && batch.isTransactional && this.#aborted!.isAborted(batch.producerId, batch.baseOffset)
+  }
+
+  #findTime(time: number): Promise<TimedOffset | undefined> {
+    return findTime(this.#host, this.log, time, this.#committedOnly ? 'committed' : 'uncommitted')
   }
 
   #records(scan: LogScan): StoredBatch<K, V, N> {
@@ -170,7 +203,7 @@ export class PartitionRead<K, V, N extends string> {
   }
 
   async #beginUntilTime(time: number): Promise<void> {
-    const found = await findTime(this.#host, this.log, time)
+    const found = await this.#findTime(time)
     if (found === undefined) this.untilTime = time
     else this.until = found.offset
   }
@@ -180,10 +213,10 @@ export class PartitionRead<K, V, N extends string> {
     if (this.offset >= log.logStart && this.offset <= log.highWatermark) return
     if (this.#options.outOfRange === 'error') throw log.outOfRange(this.offset)
     this.close()
-    this.offset = this.#options.outOfRange === 'earliest' ? log.logStart : log.lastStable
+    this.offset = this.#options.outOfRange === 'earliest' ? log.logStart : this.end
   }
 
   #skipGap(): void {
-    this.offset = Math.max(this.offset, Math.min(this.limit, this.log.lastStable))
+    this.offset = Math.max(this.offset, this.limit)
   }
 }

@@ -76,6 +76,7 @@ export class TopicReads<K, V, N extends string> {
       resolved.partitions.map((partition) => {
         const log = this.#state.logs[partition]!
         return new PartitionRead(this.#host, log, this.#decoder, {
+          isolation: resolved.isolation,
           outOfRange: resolved.outOfRange,
           blockBytes,
           reading: 'ahead',

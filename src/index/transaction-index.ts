@@ -67,11 +67,24 @@ export class TransactionIndex {
    * the next segment may hold more.
    */
   collect(fetchOffset: number, upperBound: number, found: AbortedTransaction[]): boolean {
-    for (const transaction of this.#entries) {
-      if (transaction.lastOffset >= fetchOffset && transaction.firstOffset < upperBound) found.push(transaction)
+    for (let i = this.#firstFrom(fetchOffset); i < this.#entries.length; i++) {
+      const transaction = this.#entries[i]!
+      if (transaction.firstOffset < upperBound) found.push(transaction)
       if (transaction.lastStableOffset >= upperBound) return true
     }
     return false
+  }
+
+  /** Index of the first entry that was decided at `offset` or behind it. */
+  #firstFrom(offset: number): number {
+    let low = 0
+    let high = this.#entries.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#entries[middle]!.lastOffset < offset) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   /** Drops what was decided at `offset` or behind it. */

@@ -11,8 +11,17 @@ import { VarveError } from '../base/errors.ts'
 import type { Clock } from '../base/clock.ts'
 import { compressBatch, maxRecordSize, PLAIN_BATCH } from '../segment/batch-builder.ts'
 import type { BatchFacts } from '../segment/batch-builder.ts'
-import { CODEC_GZIP, CODEC_LZ4, CODEC_SNAPPY, CODEC_ZSTD, patchBatchPlace, RECORDS } from '../segment/batch-format.ts'
+import {
+  CODEC_GZIP,
+  CODEC_LZ4,
+  CODEC_SNAPPY,
+  CODEC_ZSTD,
+  patchBatchPlace,
+  RECORDS,
+  TRANSACTIONAL,
+} from '../segment/batch-format.ts'
 import { NO_HEADERS } from '../segment/headers.ts'
+import type { ProducedBatch } from '../metadata/producer-state.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
 import type { Committer } from './commit.ts'
 import { type FormBuffer, Forming } from './forming.ts'
@@ -41,21 +50,35 @@ export class RecordDraft {
   }
 }
 
+/** Who sends a batch, and as what. */
+export interface BatchProducer {
+  readonly producerId: number
+  readonly producerEpoch: number
+  /** Sequence of its first record. */
+  readonly baseSequence: number
+  readonly isTransactional: boolean
+}
+
 /** One whole batch that is built apart from its log, where it may still be refused; its offsets come later. */
 export class BatchBuild {
   readonly log: PartitionLog
+  readonly producer: BatchProducer | undefined
   records = 0
   readonly #forming: Forming
 
-  constructor(log: PartitionLog) {
+  constructor(log: PartitionLog, producer?: BatchProducer) {
     this.log = log
+    this.producer = producer
     this.#forming = new Forming(compressionOf(log.config))
   }
 
   /** Adds a record; the time that it carries stands in the draft then. */
   add(host: AppendHost, draft: RecordDraft): void {
     const recordBytes = draft.maxBytes
-    if (this.records === 0) this.#forming.begin(0, factsFor(host, this.log, draft), recordBytes)
+    if (this.records === 0) {
+      const facts = factsFor(host, this.log, draft)
+      this.#forming.begin(0, this.producer === undefined ? facts : producerFacts(facts, this.producer), recordBytes)
+    }
     enter(this.#forming, draft, recordBytes)
     this.records++
   }
@@ -129,12 +152,13 @@ export function enqueueBatch(
   buffer: FormBuffer,
   records: number,
   disk: boolean,
+  produced?: ProducedBatch,
 ): number {
   const forming = formingOf(log, disk)
   const baseOffset = log.logEnd
   const built = buffer.batches[0]!
   patchBatchPlace(buffer.slab.view, built.start, baseOffset, host.epoch)
-  buffer.batches[0] = { ...built, baseOffset, lastOffset: baseOffset + records - 1 }
+  buffer.batches[0] = { ...built, baseOffset, lastOffset: baseOffset + records - 1, produced }
   forming.adopt(buffer, records)
   host.committer.enqueued(log, buffer.end)
   log.logEnd += records
@@ -147,6 +171,12 @@ export function addWaiter(host: AppendHost, log: PartitionLog, waiter: Waiter): 
   host.committer.waiterAdded(log)
 }
 
+/** Makes the next group of `log` one that a waiter can join although it appends nothing. */
+export function startWaiting(host: AppendHost, log: PartitionLog, disk: boolean): void {
+  formingOf(log, disk)
+  host.committer.enqueued(log, 0)
+}
+
 function formingOf(log: PartitionLog, disk: boolean): Forming {
   const forming = (log.forming ??= new Forming(compressionOf(log.config)))
   // J4: behind a pending `disk` append an `os` one waits, so it may as well be durable with it.
@@ -157,6 +187,12 @@ function formingOf(log: PartitionLog, disk: boolean): Forming {
 function factsFor(host: AppendHost, log: PartitionLog, draft: RecordDraft): BatchFacts {
   if (log.config.messageTimestampType === 'CreateTime') return host.plainBatch
   return { ...host.plainBatch, logAppendTime: draft.timestamp }
+}
+
+function producerFacts(facts: BatchFacts, producer: BatchProducer): BatchFacts {
+  const { producerId, producerEpoch, baseSequence, isTransactional } = producer
+  const attributes = isTransactional ? facts.attributes | TRANSACTIONAL : facts.attributes
+  return { ...facts, producerId, producerEpoch, baseSequence, attributes }
 }
 
 function enter(forming: Forming, draft: RecordDraft, recordBytes: number): void {

@@ -5,6 +5,7 @@
  *          are back before the first wait, so that the next record gets the right offset.
  */
 import type { PartitionLog } from './log.ts'
+import { pendingProduced } from './pending.ts'
 import { syncSegments } from './flush.ts'
 import { Tail } from './tail.ts'
 
@@ -25,10 +26,11 @@ export function takeBackEnd(log: PartitionLog): void {
   if (pending === undefined) {
     log.logEnd = active.nextOffset
     log.tail = tailOf(log)
-    return
+  } else {
+    log.logEnd = pending.nextOffset
+    log.tail = new Tail(pending.segmentBase, pending.position + pending.bytes, active.facts.startedMs, 0, 0)
   }
-  log.logEnd = pending.nextOffset
-  log.tail = new Tail(pending.segmentBase, pending.position + pending.bytes, active.facts.startedMs, 0, 0)
+  log.producers.takeBack(log.logEnd, pendingProduced(log))
 }
 
 /** The tail of a log of which nothing is under way. */

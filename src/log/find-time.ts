@@ -8,6 +8,7 @@
 import { BatchDamage } from '../segment/batch-format.ts'
 import { RecordCursor } from '../segment/record-cursor.ts'
 import { VarveError } from '../base/errors.ts'
+import { AbortedRanges } from './aborted-ranges.ts'
 import { damagedBatch, missingOffsets } from './damage.ts'
 import type { PartitionLog } from './log.ts'
 import { applyIfPossible } from './pending-tail.ts'
@@ -22,8 +23,19 @@ export interface TimedOffset {
   readonly timestamp: number
 }
 
-/** The first readable record with a timestamp of `time` or later. */
-export async function findTime(host: ScanHost, log: PartitionLog, time: number): Promise<TimedOffset | undefined> {
+/**
+ * What counts as a record. `committed`, `uncommitted`: what a reader with this isolation gets. `stored`: everything
+ * below the last stable offset, markers and aborted records too, as Kafka answers it.
+ */
+export type TimeScope = 'committed' | 'uncommitted' | 'stored'
+
+/** The first record with a timestamp of `time` or later. */
+export async function findTime(
+  host: ScanHost,
+  log: PartitionLog,
+  time: number,
+  scope: TimeScope,
+): Promise<TimedOffset | undefined> {
   if (Number.isNaN(time))
     throw new VarveError('INVALID_OPTION', 'time must be a Date or ms since 1970, not NaN.', {
       option: 'time',
@@ -32,6 +44,7 @@ export async function findTime(host: ScanHost, log: PartitionLog, time: number):
   if (log.pending !== undefined) applyIfPossible(log)
   const { segments } = log.view
   const isWhole = segments.every(isContiguous)
+  const end = scope === 'uncommitted' ? log.highWatermark : log.lastStable
   let expected = log.logStart
   for (const segment of segments) {
     // What is lost may have been the first at or after the time.
@@ -45,18 +58,13 @@ export async function findTime(host: ScanHost, log: PartitionLog, time: number):
       continue
     }
     const start = segment.baseOffset + Math.max(0, segment.times!.floorOffset(time))
-    const found = await firstAtTime(
-      host,
-      log,
-      Math.max(start, log.logStart),
-      Math.min(segment.nextOffset, log.lastStable),
-      time,
-    )
+    const limit = Math.min(segment.nextOffset, end)
+    const found = await firstAtTime(host, log, Math.max(start, log.logStart), limit, time, scope)
     if (found !== undefined) return found
   }
   const { pending } = log
   if (pending === undefined) return undefined
-  return firstAtTime(host, log, Math.max(pending.firstOffset, log.logStart), log.lastStable, time)
+  return firstAtTime(host, log, Math.max(pending.firstOffset, log.logStart), end, time, scope)
 }
 
 async function firstAtTime(
@@ -65,12 +73,15 @@ async function firstAtTime(
   from: number,
   limit: number,
   time: number,
+  scope: TimeScope,
 ): Promise<TimedOffset | undefined> {
   const scan = new LogScan(host, log, from, BLOCK_BYTES, 'ahead')
+  const aborted = new AbortedRanges(host, log)
   try {
     do {
       while (scan.next(limit)) {
-        const found = scan.batch.isControl || scan.batch.maxTimestamp < time ? undefined : firstInBatch(scan, log, time)
+        if (scan.batch.maxTimestamp < time || !(await counts(scan, aborted, scope))) continue
+        const found = firstInBatch(scan, log, time)
         if (found !== undefined) return found
       }
     } while (await scan.fill(limit))
@@ -78,6 +89,14 @@ async function firstAtTime(
   } finally {
     scan.close()
   }
+}
+
+async function counts({ batch }: LogScan, aborted: AbortedRanges, scope: TimeScope): Promise<boolean> {
+  if (scope === 'stored') return true
+  if (batch.isControl) return false
+  if (scope === 'uncommitted' || !batch.isTransactional) return true
+  await aborted.load(batch.baseOffset)
+  return !aborted.isAborted(batch.producerId, batch.baseOffset)
 }
 
 function firstInBatch(scan: LogScan, log: PartitionLog, time: number): TimedOffset | undefined {

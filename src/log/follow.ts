@@ -7,13 +7,16 @@
  *          name is opened anew. Damage that is met is passed over here: whoever reads it is told.
  * Shared   one `follow` at a time; readers go on beside it.
  */
+import type { Slab } from '../base/arena.ts'
 import { readInt64 } from '../base/bytes.ts'
 import type { VarveError } from '../base/errors.ts'
 import type { FilePool } from '../base/file-pool.ts'
 import type { FileSystem } from '../base/file-system.ts'
 import type { LogMarks } from '../metadata/marks-file.ts'
+import { ProducerState } from '../metadata/producer-state.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
 import { BASE_OFFSET } from '../segment/batch-format.ts'
+import type { BatchScan } from '../segment/batch-scan.ts'
 import { walkFile } from '../segment/file-walk.ts'
 import { findBatchInFile } from '../segment/resync.ts'
 import { segmentFile } from '../segment/segment-files.ts'
@@ -24,6 +27,7 @@ import { readSidecar } from './load-indexes.ts'
 import type { IndexCache } from './load-indexes.ts'
 import { PartitionLog } from './log.ts'
 import type { LogIdentity } from './log.ts'
+import { noteStored, producersBefore, sealedProducers, takeAbortedFile } from './stored-producers.ts'
 
 /** Where the files of a log are read: the real ones, or a recovery in memory. */
 export interface FollowDoor {
@@ -48,14 +52,16 @@ export class FollowedLog extends PartitionLog {
   #missing: Segment | undefined
   /** Identities of data files. */
   readonly #files = new WeakMap<Segment, string>()
+  /** The producers up to an offset, while segments are walked. */
+  #known: { producers: ProducerState; end: number } = { producers: new ProducerState(), end: 0 }
   readonly #awaited: () => void
 
   /** An empty log. `awaited` is told when somebody begins to wait for growth. */
   constructor(door: FollowDoor, identity: LogIdentity, config: ResolvedTopicConfig, awaited: () => void) {
     const active = emptySegment(door, identity.directory, 0, config)
     const durable = { logId: identity.id, segmentBase: 0, position: 0, nextOffset: 0 }
-    const start = { segments: [active], tail: tailOf({ active }), logStart: 0, localStart: 0, logEnd: 0, durable }
-    super(door.fileSystem, identity, config, start)
+    const marks = { logStart: 0, localStart: 0, logEnd: 0, durable, producers: new ProducerState() }
+    super(door.fileSystem, identity, config, { segments: [active], tail: tailOf({ active }), ...marks })
     this.door = door
     this.#awaited = awaited
   }
@@ -68,6 +74,7 @@ export class FollowedLog extends PartitionLog {
 
   /** Takes the place of a log that was opened otherwise; that one is not to be used any more. */
   adopt(door: FollowDoor, log: PartitionLog): void {
+    this.producers = log.producers
     this.#show(door, log.view.segments, log.logStart, log.localStart, log.highWatermark)
     this.writer = undefined
     this.#shown = undefined
@@ -105,6 +112,7 @@ export class FollowedLog extends PartitionLog {
   async follow(door: FollowDoor, writer: string, marks: LogMarks, anyway: boolean): Promise<boolean> {
     const isSame = this.writer === writer && this.#shown?.generation === marks.generation
     const segments = isSame ? await this.#grown(marks) : await this.#rebuilt(door, this.writer !== writer, marks)
+    this.producers = this.#known.producers
     const isThere = segments[0]!.baseOffset <= marks.localStart && segments.at(-1) !== this.#missing
     if (!isThere && !anyway) return false
     this.#show(door, segments, marks.logStart, marks.localStart, marks.highWatermark)
@@ -123,12 +131,16 @@ export class FollowedLog extends PartitionLog {
   async #grown(marks: LogMarks): Promise<readonly Segment[]> {
     const { active } = this
     if (active.baseOffset !== marks.activeBase) return this.#rebuilt(this.door, false, marks)
-    await walkOn(active, marks.activePosition, marks.highWatermark, this.config)
+    await this.#walkOn(active, marks.activePosition, marks.highWatermark)
     return this.view.segments
   }
 
-  async #rebuilt(door: FollowDoor, anew: boolean, marks: LogMarks): Promise<readonly Segment[]> {
+  async #rebuilt(door: FollowDoor, isAnother: boolean, marks: LogMarks): Promise<readonly Segment[]> {
     const found = this.#find(door, marks)
+    const { active } = this
+    const goesOn = found.some((file) => file.base === active.baseOffset && file.identity === this.#files.get(active))
+    const anew = isAnother || !goesOn
+    if (anew) this.#known = this.#knownBefore(door, found[0])
     const known = new Map(anew ? [] : this.view.segments.map((segment) => [segment.baseOffset, segment]))
     const segments: Segment[] = []
     for (const [i, file] of found.entries()) {
@@ -171,7 +183,7 @@ export class FollowedLog extends PartitionLog {
 
   async #active(door: FollowDoor, same: Segment | undefined, marks: LogMarks): Promise<Segment> {
     const segment = same ?? emptySegment(door, this.directory, marks.activeBase, this.config)
-    await walkOn(segment, marks.activePosition, marks.highWatermark, this.config)
+    await this.#walkOn(segment, marks.activePosition, marks.highWatermark)
     return segment
   }
 
@@ -183,14 +195,31 @@ export class FollowedLog extends PartitionLog {
     const sidecar = readSidecar(door.fileSystem, probe)
     if (sidecar !== undefined) {
       segment.restore(sidecar.summary, sidecar.epochs)
+      takeAbortedFile(segment, sidecar)
+      if (segment.nextOffset > this.#known.end)
+        this.#known = { producers: sealedProducers(sidecar), end: segment.nextOffset }
       segment.phase = 'sealed'
       segment.offsets = undefined
       segment.times = undefined
       return segment
     }
-    await walkOn(segment, file.size, nextOffset, this.config)
+    await this.#walkOn(segment, file.size, nextOffset)
     segment.phase = 'sealing'
     return segment
+  }
+
+  #knownBefore(door: FollowDoor, first: Found | undefined): { producers: ProducerState; end: number } {
+    if (first === undefined) return { producers: new ProducerState(), end: 0 }
+    const segment = emptySegment(door, this.directory, first.base, this.config)
+    return { producers: producersBefore(door.fileSystem, segment), end: first.base }
+  }
+
+  #walkOn(segment: Segment, to: number, nextOffset: number): Promise<void> {
+    return walkOn(segment, to, nextOffset, this.config, (batch, slab) => {
+      if (batch.baseOffset < this.#known.end) return
+      noteStored(this.#known.producers, segment, batch, slab)
+      this.#known.end = batch.lastOffset + 1
+    })
   }
 
   /** The one place where what is shown changes. */
@@ -225,14 +254,21 @@ function emptySegment(door: FollowDoor, directory: string, base: number, config:
 }
 
 /** Notes the batches between what was walked and `to`, where the offsets reach `nextOffset`. */
-async function walkOn(segment: Segment, to: number, nextOffset: number, config: ResolvedTopicConfig): Promise<void> {
+async function walkOn(
+  segment: Segment,
+  to: number,
+  nextOffset: number,
+  config: ResolvedTopicConfig,
+  note: (batch: BatchScan, slab: Slab) => void,
+): Promise<void> {
   const { facts } = segment
   while (facts.sizeBytes < to) {
     const options = { from: facts.sizeBytes, to, minOffset: facts.nextOffset, verify: true }
     await segment.data.during((file) =>
-      walkFile(file, options, (batch) => {
+      walkFile(file, options, (batch, _position, slab) => {
         if (batch.baseOffset !== facts.nextOffset || batch.lastOffset >= nextOffset) return false
         segment.noteBatch(batch.baseOffset, batch.lastOffset, batch.maxTimestamp, batch.size, batch.leaderEpoch)
+        note(batch, slab)
         return true
       }),
     )

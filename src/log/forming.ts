@@ -11,6 +11,7 @@
 import { allocate, release } from '../base/arena.ts'
 import type { Slab } from '../base/arena.ts'
 import { PIECE_SIZE } from '../journal/entry-format.ts'
+import type { ProducedBatch } from '../metadata/producer-state.ts'
 import { BatchBuilder } from '../segment/batch-builder.ts'
 import type { BatchFacts } from '../segment/batch-builder.ts'
 import { RECORDS } from '../segment/batch-format.ts'
@@ -23,6 +24,8 @@ export interface FormedBatch {
   readonly lastOffset: number
   readonly maxTimestamp: number
   readonly count: number
+  /** Undefined: of no producer. */
+  readonly produced: ProducedBatch | undefined
 }
 
 /** Whole batches, contiguous. */
@@ -140,9 +143,11 @@ export class Forming {
     spareBuilders.push(builder)
     if (this.#compress !== undefined)
       size = this.#replace(buffer, start, this.#compress(buffer.slab.bytes.subarray(start, start + size)))
-    const lastOffset = this.#baseOffset + count - 1
-    buffer.batches.push({ start, end: start + size, baseOffset: this.#baseOffset, lastOffset, maxTimestamp, count })
-    buffer.end = start + size
+    const baseOffset = this.#baseOffset
+    const lastOffset = baseOffset + count - 1
+    const end = start + size
+    buffer.batches.push({ start, end, baseOffset, lastOffset, maxTimestamp, count, produced: undefined })
+    buffer.end = end
     this.bytes += size
     this.batches++
   }

@@ -12,16 +12,21 @@ import { readFileSync } from '../base/read-file.ts'
 import { xxh64 } from '../base/xxh64.ts'
 import { OffsetIndex } from '../index/offset-index.ts'
 import { TimeIndex } from '../index/time-index.ts'
+import { TransactionIndex } from '../index/transaction-index.ts'
 import { walkFileSync } from '../segment/file-walk.ts'
 import { emptyFacts, Segment } from '../segment/segment.ts'
 import type { ClosedIndex } from '../segment/segment.ts'
 import { segmentFile } from '../segment/segment-files.ts'
+import type { IndexFileKind } from '../segment/sidecar-sections.ts'
 import { Sidecar } from '../segment/sidecar.ts'
 
 const MAX_SIDECAR = 64 * 1024 * 1024
 const MAX_INDEX = 1024 * 1024 * 1024
 /** In memory an entry of the time index is 12 bytes, one of the offset index 8. */
 const ENTRY_BYTES = 20
+/** An aborted transaction in memory, about. */
+const ABORTED_BYTES = 64
+const NO_TRANSACTIONS = new TransactionIndex()
 
 export class IndexCache {
   readonly #fileSystem: FileSystem
@@ -43,13 +48,42 @@ export class IndexCache {
     if (segment.offsets !== undefined) return
     if (!this.#fromFiles(segment)) rebuild(segment)
     if (segment.phase === 'active') return
-    const bytes = segment.offsets!.count * ENTRY_BYTES
-    this.#loaded.set(segment, bytes)
+    this.#hold(segment, segment.offsets!.count * ENTRY_BYTES)
+  }
+
+  #hold(segment: Segment, bytes: number): void {
+    const held = this.#loaded.get(segment) ?? 0
+    this.#loaded.delete(segment)
+    this.#loaded.set(segment, held + bytes)
     this.#bytes += bytes
     for (const [oldest, size] of this.#loaded) {
       if (this.#bytes <= this.#limitBytes || oldest === segment) break
       this.#forget(oldest, size)
     }
+  }
+
+  /** What was aborted by markers in a segment; undefined: its index is lost and is to be rebuilt from the log. */
+  loadAborted(segment: Segment): TransactionIndex | undefined {
+    if (segment.aborted === undefined && segment.abortedFile !== undefined) {
+      const found = this.#findAborted(segment, segment.abortedFile)
+      if (found === undefined) return undefined
+      this.adoptAborted(segment, found)
+    }
+    return segment.aborted ?? NO_TRANSACTIONS
+  }
+
+  /** Takes the transaction index of a segment that is not appended to. */
+  adoptAborted(segment: Segment, aborted: TransactionIndex): void {
+    segment.aborted = aborted
+    if (segment.phase === 'active') return
+    this.#hold(segment, aborted.count * ABORTED_BYTES)
+  }
+
+  #findAborted(segment: Segment, file: ClosedIndex): TransactionIndex | undefined {
+    const bytes = this.#read(segment, 'txnindex')
+    if (bytes !== undefined && isFile(bytes, file))
+      return TransactionIndex.decode(bytes, segment.baseOffset, segment.nextOffset)
+    return readSidecar(this.#fileSystem, segment)?.aborted
   }
 
   /** The segment is gone. */
@@ -63,6 +97,7 @@ export class IndexCache {
     this.#bytes -= bytes
     segment.offsets = undefined
     segment.times = undefined
+    if (segment.abortedFile !== undefined) segment.aborted = undefined
   }
 
   #fromFiles(segment: Segment): boolean {
@@ -89,9 +124,14 @@ export class IndexCache {
     )
   }
 
-  #read(segment: Segment, kind: 'index' | 'timeindex'): Uint8Array | undefined {
+  #read(segment: Segment, kind: IndexFileKind): Uint8Array | undefined {
     return readFileSync(this.#fileSystem, segmentFile(segment.directory, segment.baseOffset, kind), MAX_INDEX)
   }
+}
+
+/** Length and hash of a file with these bytes. */
+export function closedFile(bytes: Uint8Array): ClosedIndex {
+  return { length: bytes.byteLength, hash: xxh64(bytes) }
 }
 
 /** The sidecar of a sealed segment; undefined when it is missing, damaged or of another data file. */

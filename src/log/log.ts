@@ -12,6 +12,7 @@ import { VarveError } from '../base/errors.ts'
 import type { FileSystem } from '../base/file-system.ts'
 import { SerialQueue } from '../base/serial-queue.ts'
 import type { DurableEnd, Floor } from '../journal/entry-format.ts'
+import { ProducerState } from '../metadata/producer-state.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
 import type { Segment } from '../segment/segment.ts'
 import type { Forming } from './forming.ts'
@@ -34,6 +35,8 @@ export interface LogStart {
   readonly localStart: number
   readonly logEnd: number
   readonly durable: DurableEnd
+  /** As of the log end. */
+  readonly producers: ProducerState
 }
 
 export class PartitionLog {
@@ -55,6 +58,8 @@ export class PartitionLog {
   cuts = 0
   /** Below this all is durable, in the segments or the journal. */
   durable: DurableEnd
+  /** Who wrote to it, and which transactions are open. */
+  producers: ProducerState
   /** Durable in the journal, not in the segment yet. */
   pending: PendingTail | undefined
   /** Writes what is pending, for whoever looks at the segments. */
@@ -84,15 +89,17 @@ export class PartitionLog {
     this.highWatermark = start.logEnd
     this.logEnd = start.logEnd
     this.durable = start.durable
+    this.producers = start.producers
   }
 
   get active(): Segment {
     return this.view.active
   }
 
-  /** `read_committed` ends here. */
+  /** `read_committed` ends here: every transaction below is decided, and its marker can be read. */
   get lastStable(): number {
-    return this.highWatermark
+    const { highWatermark, logStart } = this
+    return Math.max(logStart, Math.min(highWatermark, this.producers.firstUnstable(highWatermark)))
   }
 
   get floor(): Floor {

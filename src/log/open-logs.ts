@@ -32,6 +32,7 @@ import { PartitionLog } from './log.ts'
 import type { LogIdentity } from './log.ts'
 import { LogFiles, recoverLog } from './recover.ts'
 import type { Frontier, RecoverHost } from './recover.ts'
+import { closedProducers } from './closed-producers.ts'
 import { replayPieces } from './replay-log.ts'
 
 export interface LogToOpen {
@@ -60,8 +61,10 @@ export function openClosedLog(
     closedSegment(host, identity, config, segment, i === closed.segments.length - 1),
   )
   const active = segments.at(-1)!
+  const producers = closedProducers(host, identity, closed, segments)
   return new PartitionLog(host.fileSystem, identity, config, {
     segments,
+    producers,
     tail: tailOf({ active }),
     logStart: closed.logStart,
     localStart: closed.localStart,
@@ -199,11 +202,17 @@ function dropOrphans(host: OpenLogsHost, identity: LogIdentity, survey: SegmentS
   }
 }
 
-/** The active segment has no sidecar and no index files: they would be of a shorter one. */
+/**
+ * The active segment has no sidecar and no index files: they would be of a shorter one. Snapshots stand where a segment
+ * begins (E1): one at a former end may speak of records that are not there any more.
+ */
 function dropStale(host: OpenLogsHost, log: PartitionLog): void {
-  for (const kind of ['varve', 'index', 'timeindex'] as const) {
+  for (const kind of ['varve', 'index', 'timeindex', 'txnindex'] as const) {
     unlink(host, segmentFile(log.directory, log.active.baseOffset, kind))
   }
+  const starts = new Set(log.view.segments.map((segment) => segment.baseOffset))
+  for (const { baseOffset, name } of surveyLog(host, log).snapshots)
+    if (!starts.has(baseOffset)) unlink(host, joinPath(log.directory, name))
 }
 
 function unlink(host: OpenLogsHost, path: string): void {
@@ -234,6 +243,7 @@ function closedSegment(
   if (closed.offsetIndex !== null && closed.timeIndex !== null) {
     segment.closedIndexes = { offset: closed.offsetIndex, time: closed.timeIndex }
   }
+  segment.abortedFile = closed.transactionIndex ?? undefined
   return segment
 }
 

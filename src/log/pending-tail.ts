@@ -17,7 +17,7 @@ import { release } from '../base/arena.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { PartitionLog } from './log.ts'
 import { PendingTail } from './pending.ts'
-import { openSegment, writeRunSync } from './run.ts'
+import { noteFormed, openSegment, writeRunSync } from './run.ts'
 import type { Run, RunTarget } from './run.ts'
 import { isPassing } from './write-errors.ts'
 
@@ -71,10 +71,7 @@ export class PendingTails {
       const now = this.#clock.now()
       const segment = openSegment(log, pending.segmentBase, pending.position, this.#target, now)
       segment.writeSync(pending.slab.bytes.subarray(0, pending.bytes))
-      for (const batch of pending.batches) {
-        const { baseOffset, lastOffset, maxTimestamp, start, end } = batch
-        segment.noteBatch(baseOffset, lastOffset, maxTimestamp, end - start, this.#target.epoch)
-      }
+      for (const batch of pending.batches) noteFormed(log, segment, batch, this.#target.epoch)
       moveDurable(log)
       release(pending.slab)
       log.pending = pending.next

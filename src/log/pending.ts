@@ -6,6 +6,7 @@
  */
 import { allocate, release } from '../base/arena.ts'
 import type { Slab } from '../base/arena.ts'
+import type { ProducedBatch } from '../metadata/producer-state.ts'
 import type { FormBuffer, FormedBatch } from './forming.ts'
 
 /** A log with as much pending is written to its segment. */
@@ -71,4 +72,12 @@ export class PendingTail {
     release(this.slab)
     this.slab = larger
   }
+}
+
+/** Batches of producers among what is pending, oldest first. */
+export function pendingProduced({ pending }: { readonly pending: PendingTail | undefined }): ProducedBatch[] {
+  const found: ProducedBatch[] = []
+  for (let tail = pending; tail !== undefined; tail = tail.next)
+    for (const { produced } of tail.batches) if (produced !== undefined) found.push(produced)
+  return found
 }

@@ -15,17 +15,20 @@
 import type { FilePool, PooledFile } from '../base/file-pool.ts'
 import type { FileSystem } from '../base/file-system.ts'
 import type { DurableEnd } from '../journal/entry-format.ts'
+import { ProducerState } from '../metadata/producer-state.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
 import type { BatchScan } from '../segment/batch-scan.ts'
 import { walkFile } from '../segment/file-walk.ts'
 import { findBatch } from '../segment/resync.ts'
 import { segmentFile } from '../segment/segment-files.ts'
 import { emptyFacts, Segment } from '../segment/segment.ts'
+import { Sidecar } from '../segment/sidecar.ts'
 import { tailOf } from './cut-back.ts'
 import { readSidecar } from './load-indexes.ts'
 import { PartitionLog } from './log.ts'
 import type { LogIdentity } from './log.ts'
 import type { Quarantine } from './quarantine.ts'
+import { noteStored, producersBefore, sealedProducers, takeAbortedFile } from './stored-producers.ts'
 
 export interface RecoverHost {
   readonly fileSystem: FileSystem
@@ -93,6 +96,8 @@ class LogRecovery {
   readonly #files: LogFiles
   readonly #frontier: Frontier
   readonly #segments: Segment[] = []
+  /** At the end of the last segment; of a sealed one only once it is needed. */
+  #producers: ProducerState | Sidecar = new ProducerState()
   #nextOffset: number | undefined
 
   constructor(
@@ -127,6 +132,8 @@ class LogRecovery {
     const interval = this.#config.indexIntervalBytes
     const segment = new Segment(this.#files.of(base), this.#identity.directory, emptyFacts(base), 'active', interval)
     const size = segment.data.open().sizeSync()
+    this.#fill()
+    if (this.#segments.length === 0) this.#producers = producersBefore(this.#host.fileSystem, segment)
     if (nextBase !== undefined && base < end.segmentBase && this.#takeSealed(segment, size)) return true
     segment.clearIndexes()
     const durable = base < end.segmentBase ? size : base === end.segmentBase ? end.position : 0
@@ -164,6 +171,7 @@ class LogRecovery {
         position: active.sizeBytes,
         nextOffset: logEnd,
       },
+      producers: this.#known(),
     })
   }
 
@@ -173,7 +181,9 @@ class LogRecovery {
     segment.facts.sizeBytes = 0
     if (sidecar === undefined) return false
     segment.restore(sidecar.summary, sidecar.epochs)
+    takeAbortedFile(segment, sidecar)
     segment.phase = 'sealed'
+    this.#producers = sidecar
     this.#add(segment)
     return true
   }
@@ -181,6 +191,18 @@ class LogRecovery {
   #add(segment: Segment): void {
     this.#segments.push(segment)
     this.#nextOffset = segment.nextOffset
+  }
+
+  /** The producers as of the end of what was taken. */
+  #known(): ProducerState {
+    if (this.#producers instanceof Sidecar) this.#producers = sealedProducers(this.#producers)
+    return this.#producers
+  }
+
+  /** The last segment gets no more batches: what is known at its end goes into its sidecar. */
+  #fill(): void {
+    const last = this.#segments.at(-1)
+    if (last !== undefined && last.phase !== 'sealed') last.producerState = this.#known().encode()
   }
 
   /** Walks a data file of which the first `durable` bytes are below the frontier; false: it was cut. */
@@ -209,10 +231,11 @@ class LogRecovery {
   #walk(segment: Segment, from: number, size: number, durable: number, end: number): ReturnType<typeof walkFile> {
     const options = { from, to: size, minOffset: segment.nextOffset, verify: true }
     return segment.data.during((file) =>
-      walkFile(file, options, (batch, position) => {
+      walkFile(file, options, (batch, position, slab) => {
         // No checksum covers a base offset.
         if (position < durable ? batch.lastOffset >= end : !this.#isNext(batch, segment)) return false
         segment.noteBatch(batch.baseOffset, batch.lastOffset, batch.maxTimestamp, batch.size, batch.leaderEpoch)
+        noteStored(this.#known(), segment, batch, slab)
         return true
       }),
     )
@@ -272,6 +295,7 @@ class LogRecovery {
   }
 
   #startSegment(baseOffset: number): void {
+    this.#fill()
     const facts = emptyFacts(baseOffset)
     this.#segments.push(
       Segment.create(this.#host.pool, this.#identity.directory, facts, this.#config.indexIntervalBytes),

@@ -7,10 +7,13 @@
  * Shared   one at a time per log, beside appends and reads.
  */
 import type { Clock } from '../base/clock.ts'
+import { segmentFile } from '../segment/segment-files.ts'
 import type { Segment } from '../segment/segment.ts'
 import type { Committer } from './commit.ts'
 import type { PartitionLog } from './log.ts'
 import { retireSegments } from './retire.ts'
+import { writeSynced } from './seal.ts'
+import { isDiskFull } from './write-errors.ts'
 
 export interface RetainHost {
   readonly clock: Clock
@@ -18,6 +21,8 @@ export interface RetainHost {
   /** Store time, when it may be trusted. */
   readonly trustedNow: number | undefined
   forgetIndexes(segment: Segment): void
+  /** Makes what room there is. */
+  diskFull(error: unknown): void
   /** Followers in other processes are told of the new start. */
   markLogs(logs: readonly PartitionLog[]): void
 }
@@ -33,6 +38,7 @@ export async function raiseStart(host: RetainHost, log: PartitionLog, logStart: 
   const gone = segmentsBelow(log, start)
   if (gone.length === 0 && start === log.logStart) return
   const localStart = gone.at(-1)?.nextOffset ?? log.localStart
+  await keepProducers(host, log, gone.at(-1))
   await host.committer.appendNames([], [{ logId: log.id, applyFrom: localStart, localStart, logStart: start }])
   // Order matters: what a failed write would bring back at the next open stays readable until then.
   log.logStart = start
@@ -44,6 +50,19 @@ export async function raiseStart(host: RetainHost, log: PartitionLog, logStart: 
     mark(host, log)
   }
   log.wakeReaders()
+}
+
+/** What is known of producers at the end of the last segment to go: a sealed one has left its snapshot. */
+async function keepProducers(host: RetainHost, log: PartitionLog, last: Segment | undefined): Promise<void> {
+  if (last?.producerState === undefined) return
+  const path = segmentFile(log.directory, last.nextOffset, 'snapshot')
+  try {
+    await writeSynced(log.fileSystem, path, last.producerState)
+  } catch (error) {
+    if (!isDiskFull(error)) throw error
+    host.diskFull(error)
+    await writeSynced(log.fileSystem, path, last.producerState)
+  }
 }
 
 function mark(host: RetainHost, log: PartitionLog): void {

@@ -9,7 +9,7 @@
 import { invariant } from '../base/invariant.ts'
 import type { FilePool } from '../base/file-pool.ts'
 import { emptyFacts, Segment } from '../segment/segment.ts'
-import type { FormBuffer, Forming } from './forming.ts'
+import type { FormBuffer, FormedBatch, Forming } from './forming.ts'
 import type { PartitionLog } from './log.ts'
 
 export interface Run {
@@ -111,17 +111,23 @@ export function rollTo(log: PartitionLog, baseOffset: number, target: RunTarget)
     log.publish([...log.view.segments.slice(0, -1), segment])
   } else {
     full.phase = 'sealing'
+    full.producerState = log.producers.encode()
     log.publish([...log.view.segments, segment])
   }
   target.rolled(log, full)
 }
 
-/** Takes the batches of a run, whose bytes are written, into bounds and indexes. */
+/** Takes a batch, whose bytes are written, into bounds, indexes and what is known of producers. */
+export function noteFormed(log: PartitionLog, segment: Segment, batch: FormedBatch, epoch: number): void {
+  const { baseOffset, lastOffset, maxTimestamp, start, end, produced } = batch
+  segment.noteBatch(baseOffset, lastOffset, maxTimestamp, end - start, epoch)
+  if (produced === undefined) return
+  log.producers.written(produced)
+  if (produced.aborted !== undefined) segment.noteAborted(produced.aborted)
+}
+
 function noteRun(run: Run, segment: Segment, epoch: number): void {
-  for (let i = run.fromBatch; i < run.toBatch; i++) {
-    const batch = run.buffer.batches[i]!
-    segment.noteBatch(batch.baseOffset, batch.lastOffset, batch.maxTimestamp, batch.end - batch.start, epoch)
-  }
+  for (let i = run.fromBatch; i < run.toBatch; i++) noteFormed(run.log, segment, run.buffer.batches[i]!, epoch)
 }
 
 /** Writes a run into its segment and takes it into bounds and indexes. */

@@ -3,6 +3,7 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
+import type { TransactionIndex } from '../index/transaction-index.ts'
 import type { Segment } from '../segment/segment.ts'
 import { damagedSegment } from './damage.ts'
 import type { PartitionLog } from './log.ts'
@@ -20,6 +21,8 @@ export interface ScanHost {
   readonly pointReads: 'sync' | 'async' | 'auto'
   /** Loads the indexes of a sealed segment. */
   loadIndexes(log: PartitionLog, segment: Segment): void
+  /** What was aborted by markers in a segment. */
+  loadAborted(log: PartitionLog, segment: Segment): TransactionIndex
   /** Counts bytes that were read, or records. */
   countRead(bytes: number, records?: number): void
   /**
@@ -31,8 +34,18 @@ export interface ScanHost {
 
 /** Loads the indexes of a segment, at once. When its files are gone: a promise of its having left the log. */
 export function loadIndexes(host: ScanHost, log: PartitionLog, segment: Segment): Promise<void> | undefined {
+  return unlessGone(host, log, segment, () => host.loadIndexes(log, segment))
+}
+
+/** Calls `load`. When the segment's files are gone: a promise of its having left the log. */
+export function unlessGone(
+  host: ScanHost,
+  log: PartitionLog,
+  segment: Segment,
+  load: () => void,
+): Promise<void> | undefined {
   try {
-    host.loadIndexes(log, segment)
+    load()
     return undefined
   } catch (error) {
     // It may be told as an error of the store already.

@@ -4,7 +4,8 @@
  * Owns     the step from `sealing` to `sealed`.
  *
  *   0  remove the sidecar of an earlier life     (die here: recovery scans the data file)
- *   1  write and sync the index files and names  (die here: they are rebuilt)
+ *   1  write and sync the index files, the snapshot of the producers at its end, and names
+ *                                                (die here: they are rebuilt)
  *   2  sync the data file                        (die here: recovery scans it)
  *   3  write and sync the sidecar as `.tmp`      (die here: the `.tmp` is removed, recovery seals again)
  *   4  rename it, sync the directory             (from here on the segment is believed without reading it)
@@ -20,7 +21,10 @@ import { segmentFile } from '../segment/segment-files.ts'
 import type { SegmentFileKind } from '../segment/segment-files.ts'
 import { SidecarBuilder } from '../segment/sidecar-builder.ts'
 import { damagedSegment } from './damage.ts'
+import { closedFile } from './load-indexes.ts'
 import type { PartitionLog } from './log.ts'
+
+const NOTHING = new Uint8Array(0)
 
 /** Seals a segment that is written to the end. `sealedAt` is store time. */
 export async function sealSegment(log: PartitionLog, segment: Segment, sealedAt: number): Promise<void> {
@@ -29,9 +33,14 @@ export async function sealSegment(log: PartitionLog, segment: Segment, sealedAt:
   segment.times!.append(facts.maxTimestamp, Math.max(0, facts.maxTimestampOffset - facts.baseOffset))
   const offsetIndex = segment.offsets!.encode()
   const timeIndex = segment.times!.encode()
+  const transactionIndex = segment.aborted?.encode() ?? NOTHING
+  const { producerState } = segment
   await removeSidecar(fileSystem, segment)
   await writeSynced(fileSystem, pathOf(segment, 'index'), offsetIndex)
   await writeSynced(fileSystem, pathOf(segment, 'timeindex'), timeIndex)
+  if (transactionIndex.byteLength > 0) await writeSynced(fileSystem, pathOf(segment, 'txnindex'), transactionIndex)
+  const snapshot = segmentFile(segment.directory, facts.nextOffset, 'snapshot')
+  if (producerState !== undefined) await writeSynced(fileSystem, snapshot, producerState)
   // So that a sidecar is never there without the indexes that it names.
   await fileSystem.syncDirectory(segment.directory)
   await segment.sync()
@@ -43,7 +52,8 @@ export async function sealSegment(log: PartitionLog, segment: Segment, sealedAt:
     startedAt: facts.startedMs ?? -1,
     offsetIndex,
     timeIndex,
-    transactionIndex: new Uint8Array(0),
+    transactionIndex,
+    producerState,
   })
   const temporary = segmentFile(segment.directory, segment.baseOffset, 'varve', 'tmp')
   await writeSynced(fileSystem, temporary, sidecar)
@@ -51,6 +61,8 @@ export async function sealSegment(log: PartitionLog, segment: Segment, sealedAt:
   await fileSystem.syncDirectory(segment.directory)
   segment.namesSynced = true
   facts.sealedAt = sealedAt
+  segment.producerState = undefined
+  if (transactionIndex.byteLength > 0) segment.abortedFile = closedFile(transactionIndex)
   if (segment.phase === 'sealing') segment.phase = 'sealed'
 }
 

@@ -25,6 +25,7 @@ import { syncSegments } from './flush.ts'
 import type { PartitionLog } from './log.ts'
 import { retireSegments } from './retire.ts'
 import type { RunTarget } from './run.ts'
+import { replayProducers } from './stored-producers.ts'
 
 export interface TruncateHost extends RunTarget {
   readonly clock: Clock
@@ -56,7 +57,7 @@ export async function truncateLog(
   const cut = await findCut(host, log, offset)
   const { segment, position, nextOffset } = cut
   const end: DurableEnd = { logId: newId, segmentBase: segment.baseOffset, position, nextOffset }
-  const floor: Floor = { ...log.floor, logId: newId }
+  const floor: Floor = { ...log.floor, logId: newId, logStart: Math.min(log.logStart, nextOffset) }
   await host.committer.appendNames([end], [floor])
   // Order matters: a checkpoint from here on must not name more under the new id.
   log.cuts++
@@ -91,6 +92,10 @@ async function cutAt(host: TruncateHost, log: PartitionLog, cut: Cut): Promise<v
   const gone = segments.slice(place + 1)
   const active = await reopen(host, log, cut)
   log.publish([...segments.slice(0, place), active, ...gone])
+  const { producers, aborted } = replayProducers(log.fileSystem, log.view.segments.slice(0, place + 1))
+  active.aborted = aborted.get(active)
+  log.producers = producers
+  log.logStart = Math.min(log.logStart, cut.nextOffset)
   log.logEnd = cut.nextOffset
   log.highWatermark = Math.min(log.highWatermark, cut.nextOffset)
   retireSegments(host.clock, log, gone, (segment) => host.forgetIndexes(segment))

@@ -13,7 +13,7 @@ import { xxh64 } from '../base/xxh64.ts'
 import { damagedState, readStateFile, writeStateFile, type StateValue } from './state-file.ts'
 import { StateReader } from './state-reader.ts'
 
-const CLOSE_RECORD_VERSION = 1
+const CLOSE_RECORD_VERSION = 2
 
 /** A file as it was at the close. */
 export interface ClosedFile {
@@ -36,9 +36,10 @@ export interface ClosedSegment {
   readonly sealedAt: number | null
   readonly cleanedUpTo: number | null
   readonly epochs: readonly (readonly [epoch: number, startOffset: number])[]
-  /** `null` where the sidecar says it, or where there is no such file. */
+  /** `null` where the sidecar says it. */
   readonly offsetIndex: ClosedFile | null
   readonly timeIndex: ClosedFile | null
+  /** `null`: nothing was aborted in it. */
   readonly transactionIndex: ClosedFile | null
 }
 
@@ -49,6 +50,8 @@ export interface ClosedLog {
   readonly logEnd: number
   /** `fileListHash` of its directory. */
   readonly filesHash: bigint
+  /** The snapshot of its producers at the log end; `null`: there are none. */
+  readonly producers: ClosedFile | null
   readonly segments: readonly ClosedSegment[]
 }
 
@@ -83,7 +86,8 @@ export function readCloseRecord(fileSystem: FileSystem, path: string): CloseReco
 
 /**
  * Body: [epoch, closed at, log columns, segment columns].
- * Log columns: log id, log start, local start, log end, segment count, files' hashes.
+ * Log columns: log id, log start, local start, log end, segment count, files' hashes; from version 2 on length and hash
+ * of the producers' snapshot.
  * Segment columns: base offset, next offset, bytes, first timestamp, greatest timestamp, its offset, started at, sealed
  * at, cleaned up to, epoch count, epochs and their starts in turn, then length and hash of each index file. Offsets of
  * a segment count from its base, -1 stands for null, hashes are 8 bytes each in one string of bytes.
@@ -101,6 +105,7 @@ export function encodeCloseRecord(record: CloseRecord): StateValue[] {
       logs.map((log) => log.logEnd),
       logs.map((log) => log.segments.length),
       hashColumn(logs.map((log) => log.filesHash)),
+      ...fileColumns(logs.map((log) => log.producers)),
     ],
     [
       segments.map((segment) => segment.baseOffset),
@@ -162,6 +167,7 @@ function decodeLogs(columns: unknown, path: string): (LogRow & { segmentCount: n
   const logEnd = reader.integers(0, count)
   const segmentCount = reader.integers(0, count)
   const hashes = viewOf(reader.bytes(count * 8))
+  const producers = reader.hasMore ? decodeFiles(reader, count) : undefined
   reader.end()
   if (new Set(logIds).size !== count) throw damagedState(path, 'holds a log twice')
   return logIds.map((logId, i) => ({
@@ -171,6 +177,7 @@ function decodeLogs(columns: unknown, path: string): (LogRow & { segmentCount: n
     logEnd: logEnd[i]!,
     segmentCount: segmentCount[i]!,
     filesHash: hashes.getBigUint64(i * 8),
+    producers: producers?.[i] ?? null,
   }))
 }
 

@@ -14,11 +14,13 @@
  *
  * Owns     the bytes. The state is that of all records below the offset in the file's name.
  * Holds    The CRC-32C covers everything behind it. -1 stands for none. Only the newest batch of a producer is kept.
- * Crash    a torn file fails its CRC: an older one is used, and the log from there.
+ *          A producer without a batch has last sequence and last offset -1 and delta 0.
+ * Crash    a torn file fails its CRC: the state is built anew from the log.
  */
 import { readInt64, writeInt64 } from '../base/bytes.ts'
 import { crc32c } from '../base/crc32c.ts'
 import type { Layout } from '../base/layout.ts'
+import type { Producer } from './producer-table.ts'
 
 const VERSION = 0
 const CRC = VERSION + 2
@@ -54,66 +56,66 @@ export const SNAPSHOT_ENTRY_LAYOUT: Layout = [
 
 const CURRENT_VERSION = 1
 
-/** What is remembered of one producer. */
-export interface ProducerSnapshotEntry {
-  readonly producerId: number
-  readonly producerEpoch: number
-  readonly lastSequence: number
-  readonly lastOffset: number
-  /** Last offset minus first offset of the last batch. */
-  readonly offsetDelta: number
-  readonly timestamp: number
-  readonly coordinatorEpoch: number
-  /** Of the open transaction. */
-  readonly transactionFirstOffset: number
-}
+const NONE = -1
 
-export function encodeProducerSnapshot(entries: readonly ProducerSnapshotEntry[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(HEADER_SIZE + entries.length * ENTRY_SIZE)
+export function encodeProducerSnapshot(producers: Iterable<Producer>, count: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(HEADER_SIZE + count * ENTRY_SIZE)
   const view = new DataView(bytes.buffer)
   view.setInt16(VERSION, CURRENT_VERSION)
-  view.setInt32(COUNT, entries.length)
-  entries.forEach((entry, i) => {
-    const start = HEADER_SIZE + i * ENTRY_SIZE
-    writeInt64(view, start + PRODUCER_ID, entry.producerId)
-    view.setInt16(start + PRODUCER_EPOCH, entry.producerEpoch)
-    view.setInt32(start + LAST_SEQUENCE, entry.lastSequence)
-    writeInt64(view, start + LAST_OFFSET, entry.lastOffset)
-    view.setInt32(start + OFFSET_DELTA, entry.offsetDelta)
-    writeInt64(view, start + TIMESTAMP, entry.timestamp)
-    view.setInt32(start + COORDINATOR_EPOCH, entry.coordinatorEpoch)
-    writeInt64(view, start + TRANSACTION_FIRST_OFFSET, entry.transactionFirstOffset)
-  })
+  view.setInt32(COUNT, count)
+  let start = HEADER_SIZE
+  for (const producer of producers) {
+    encodeEntry(view, start, producer)
+    start += ENTRY_SIZE
+  }
   view.setUint32(CRC, crc32c(bytes, COUNT, bytes.byteLength))
   return bytes
 }
 
-/** The entries, or `undefined` when the file is damaged. */
-export function decodeProducerSnapshot(bytes: Uint8Array): ProducerSnapshotEntry[] | undefined {
-  if (bytes.byteLength < HEADER_SIZE) return undefined
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const count = view.getInt32(COUNT)
-  if (view.getInt16(VERSION) !== CURRENT_VERSION || bytes.byteLength !== HEADER_SIZE + count * ENTRY_SIZE)
-    return undefined
-  if (view.getUint32(CRC) !== crc32c(bytes, COUNT, bytes.byteLength)) return undefined
-  const entries: ProducerSnapshotEntry[] = []
-  for (let start = HEADER_SIZE; start < bytes.byteLength; start += ENTRY_SIZE) entries.push(decodeEntry(view, start))
-  return entries.every(isPossible) ? entries : undefined
+function encodeEntry(view: DataView, start: number, producer: Producer): void {
+  const newest = producer.batches.at(-1)
+  writeInt64(view, start + PRODUCER_ID, producer.id)
+  view.setInt16(start + PRODUCER_EPOCH, producer.epoch)
+  view.setInt32(start + LAST_SEQUENCE, newest?.lastSequence ?? NONE)
+  writeInt64(view, start + LAST_OFFSET, newest?.lastOffset ?? NONE)
+  view.setInt32(start + OFFSET_DELTA, newest?.offsetDelta ?? 0)
+  writeInt64(view, start + TIMESTAMP, producer.lastTimestamp)
+  view.setInt32(start + COORDINATOR_EPOCH, producer.coordinatorEpoch)
+  writeInt64(view, start + TRANSACTION_FIRST_OFFSET, producer.transactionFirst)
 }
 
-function decodeEntry(view: DataView, start: number): ProducerSnapshotEntry {
+/** Shows every producer; false when the file is damaged, of which nothing is shown then. */
+export function readProducerSnapshot(bytes: Uint8Array, show: (producer: Producer) => void): boolean {
+  if (bytes.byteLength < HEADER_SIZE) return false
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const size = HEADER_SIZE + view.getInt32(COUNT) * ENTRY_SIZE
+  if (view.getInt16(VERSION) !== CURRENT_VERSION || bytes.byteLength !== size) return false
+  if (view.getUint32(CRC) !== crc32c(bytes, COUNT, bytes.byteLength)) return false
+  for (let start = HEADER_SIZE; start < size; start += ENTRY_SIZE) if (!isPossible(view, start)) return false
+  for (let start = HEADER_SIZE; start < size; start += ENTRY_SIZE) show(decodeEntry(view, start))
+  return true
+}
+
+function decodeEntry(view: DataView, start: number): Producer {
+  const lastOffset = readInt64(view, start + LAST_OFFSET)
+  const lastSequence = view.getInt32(start + LAST_SEQUENCE)
+  const offsetDelta = view.getInt32(start + OFFSET_DELTA)
   return {
-    producerId: readInt64(view, start + PRODUCER_ID),
-    producerEpoch: view.getInt16(start + PRODUCER_EPOCH),
-    lastSequence: view.getInt32(start + LAST_SEQUENCE),
-    lastOffset: readInt64(view, start + LAST_OFFSET),
-    offsetDelta: view.getInt32(start + OFFSET_DELTA),
-    timestamp: readInt64(view, start + TIMESTAMP),
+    id: readInt64(view, start + PRODUCER_ID),
+    epoch: view.getInt16(start + PRODUCER_EPOCH),
     coordinatorEpoch: view.getInt32(start + COORDINATOR_EPOCH),
-    transactionFirstOffset: readInt64(view, start + TRANSACTION_FIRST_OFFSET),
+    lastTimestamp: readInt64(view, start + TIMESTAMP),
+    transactionFirst: readInt64(view, start + TRANSACTION_FIRST_OFFSET),
+    batches: lastOffset === NONE ? [] : [{ lastSequence, lastOffset, offsetDelta }],
   }
 }
 
-function isPossible(entry: ProducerSnapshotEntry): boolean {
-  return Object.values(entry).every((value) => Number.isSafeInteger(value) && value >= -1) && entry.producerId >= 0
+/** Nothing that other code calculates with is beyond what a number holds, or below -1. */
+function isPossible(view: DataView, start: number): boolean {
+  for (const field of [LAST_OFFSET, TIMESTAMP, TRANSACTION_FIRST_OFFSET]) {
+    const value = readInt64(view, start + field)
+    if (!Number.isSafeInteger(value) || value < NONE) return false
+  }
+  const id = readInt64(view, start + PRODUCER_ID)
+  return Number.isSafeInteger(id) && id >= 0 && view.getInt32(start + OFFSET_DELTA) >= 0
 }

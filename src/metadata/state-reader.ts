@@ -88,6 +88,11 @@ export class StateReader {
     return this.#take()
   }
 
+  /** There are fields left: those that an older version did not write may be missing. */
+  get hasMore(): boolean {
+    return this.#next < this.#fields.length
+  }
+
   /** After the last field. */
   end(): void {
     if (this.#next !== this.#fields.length) throw damagedState(this.#path, 'has more fields than belong there')

@@ -62,8 +62,6 @@ export const CODEC_ZSTD = 4
 
 /** Stands for no producer, no epoch, no sequence, no timestamp, an unknown leader epoch. */
 export const NONE = -1
-/** Sequences wrap from here to 0. */
-export const MAX_SEQUENCE = 0x7fff_ffff
 
 /** The smallest record: a length, attributes, two deltas, two lengths, a count; one byte each. */
 export const MIN_RECORD_BYTES = 7
@@ -78,16 +76,6 @@ export class BatchDamage extends Error {
     this.name = 'BatchDamage'
     this.reason = reason
   }
-}
-
-/** The sequence `count` after `sequence`; 0 follows the largest. */
-export function addSequence(sequence: number, count: number): number {
-  return sequence > MAX_SEQUENCE - count ? count - (MAX_SEQUENCE - sequence) - 1 : sequence + count
-}
-
-/** The sequence of a batch's last record; -1 when it has none. */
-export function lastSequence(baseSequence: number, lastOffsetDelta: number): number {
-  return baseSequence === NONE ? NONE : addSequence(baseSequence, lastOffsetDelta)
 }
 
 /** Gives a finished batch its place in a log. Neither field is under the CRC. */

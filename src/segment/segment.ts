@@ -14,6 +14,8 @@ import type { FilePool, PooledFile } from '../base/file-pool.ts'
 import { invariant } from '../base/invariant.ts'
 import { OffsetIndex } from '../index/offset-index.ts'
 import { TimeIndex } from '../index/time-index.ts'
+import { TransactionIndex } from '../index/transaction-index.ts'
+import type { AbortedTransaction } from '../index/transaction-index.ts'
 import { segmentFile } from './segment-files.ts'
 import type { EpochStart, SidecarSummary } from './sidecar-sections.ts'
 
@@ -73,6 +75,12 @@ export class Segment {
   /** Loaded at need when sealed, or not appended to yet. */
   offsets: OffsetIndex | undefined
   times: TimeIndex | undefined
+  /** The same; nothing was aborted in it while this and `abortedFile` are undefined. */
+  aborted: TransactionIndex | undefined
+  /** What its transaction index is as a file. */
+  abortedFile: ClosedIndex | undefined
+  /** Snapshot of the producers at its end; of a full segment that is not sealed, when there are any. */
+  producerState: Uint8Array | undefined
   /** Some of its bytes are damaged: its greatest timestamp is not known. */
   isDamaged = false
   /** Until then its point reads are asynchronous, on monotonic time. */
@@ -161,6 +169,8 @@ export class Segment {
   clearIndexes(): void {
     this.offsets = new OffsetIndex()
     this.times = new TimeIndex()
+    this.aborted = undefined
+    this.abortedFile = undefined
     this.#bytesSinceIndex = 0
   }
 
@@ -197,6 +207,18 @@ export class Segment {
     this.#bytesSinceIndex += size
     facts.sizeBytes += size
     facts.nextOffset = lastOffset + 1
+  }
+
+  /** A marker in it has aborted a transaction. */
+  noteAborted(transaction: AbortedTransaction): void {
+    this.aborted ??= new TransactionIndex()
+    this.aborted.append(transaction)
+    this.abortedFile = undefined
+  }
+
+  /** Some transaction was aborted by a marker in it. */
+  get hasAborted(): boolean {
+    return this.aborted !== undefined || this.abortedFile !== undefined
   }
 
   /** Bytes that are damaged stay in the file; what follows is indexed at once. */

@@ -22,8 +22,8 @@ import { decodeStateFile, encodeStateFile } from '../../src/metadata/state-file.
 beforeAll(initHashes)
 
 function roundTrip(record: CloseRecord): CloseRecord {
-  const bytes = encodeStateFile('close-record', 1, encodeCloseRecord(record))
-  return decodeCloseRecord(decodeStateFile(bytes, 'x', 'close-record', 1), 'x')
+  const bytes = encodeStateFile('close-record', 2, encodeCloseRecord(record))
+  return decodeCloseRecord(decodeStateFile(bytes, 'x', 'close-record', 2), 'x')
 }
 
 const files = fc.option(
@@ -63,13 +63,13 @@ const segments = (first: number): fc.Arbitrary<ClosedSegment[]> =>
     })
 
 const records: fc.Arbitrary<CloseRecord> = fc
-  .array(fc.tuple(fc.nat(2 ** 45).chain(segments), fc.nat(50), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })), {
+  .array(fc.tuple(fc.nat(2 ** 45).chain(segments), fc.nat(50), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), files), {
     maxLength: 5,
   })
   .map((rows) => ({
     epoch: 7,
     closedAt: 123_456,
-    logs: rows.map(([own, back, filesHash], i): ClosedLog => {
+    logs: rows.map(([own, back, filesHash, producers], i): ClosedLog => {
       const localStart = own[0]?.baseOffset ?? 100
       return {
         logId: i * 3 + 1,
@@ -77,10 +77,17 @@ const records: fc.Arbitrary<CloseRecord> = fc
         localStart,
         logEnd: own.at(-1)?.nextOffset ?? localStart,
         filesHash,
+        producers,
         segments: own,
       }
     }),
   }))
+
+test('a record of version 1, which knew nothing of producers, is read', () => {
+  const [epoch, closedAt, logs, segments] = encodeCloseRecord(manyLogs(3)) as unknown[][]
+  const bytes = encodeStateFile('close-record', 1, [epoch, closedAt, logs!.slice(0, 6), segments] as never)
+  expect(decodeCloseRecord(decodeStateFile(bytes, 'x', 'close-record', 2), 'x')).toEqual(manyLogs(3))
+})
 
 test('any record comes back as it was', () => {
   fc.assert(
@@ -115,6 +122,7 @@ function manyLogs(count: number): CloseRecord {
       localStart: 1000 * i,
       logEnd: 1000 * i + 500,
       filesHash: file.hash,
+      producers: null,
       segments: [segment],
     }
   })

@@ -3,7 +3,8 @@
  */
 import { describe, expect, test } from 'vitest'
 import { BatchBuilder, compressBatch, PLAIN_BATCH, writeEmptyBatch } from '../../src/segment/batch-builder.ts'
-import { CODEC_GZIP, lastSequence, TRANSACTIONAL } from '../../src/segment/batch-format.ts'
+import { lastSequence } from '../../src/base/sequence.ts'
+import { CODEC_GZIP, TRANSACTIONAL } from '../../src/segment/batch-format.ts'
 import { BatchScan } from '../../src/segment/batch-scan.ts'
 import { readControlRecord, writeMarker } from '../../src/segment/control-record.ts'
 import { RecordCursor } from '../../src/segment/record-cursor.ts'

@@ -10,7 +10,8 @@ import {
   maxRecordSize,
   PLAIN_BATCH,
 } from '../../src/segment/batch-builder.ts'
-import { addSequence, BatchDamage, CODEC_GZIP, CODEC_ZSTD, lastSequence } from '../../src/segment/batch-format.ts'
+import { addSequence, lastSequence, subtractSequence } from '../../src/base/sequence.ts'
+import { BatchDamage, CODEC_GZIP, CODEC_ZSTD } from '../../src/segment/batch-format.ts'
 import { decompress, inflateLimit } from '../../src/segment/compression.ts'
 import { readControlRecord } from '../../src/segment/control-record.ts'
 import { decodeHeaders, headerSize, HeaderWriter } from '../../src/segment/headers.ts'
@@ -160,6 +161,8 @@ describe('the builder', () => {
 
 test('sequences wrap to 0', () => {
   expect(addSequence(0x7fff_ffff, 1)).toBe(0)
+  expect(subtractSequence(0, 1)).toBe(0x7fff_ffff)
+  expect(subtractSequence(3, 5)).toBe(0x7fff_fffe)
   expect(addSequence(0x7fff_fffe, 5)).toBe(3)
   expect(addSequence(7, 5)).toBe(12)
   expect(lastSequence(-1, 5)).toBe(-1)

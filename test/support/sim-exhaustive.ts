@@ -288,6 +288,7 @@ class SmallStore {
       directory: DIRECTORY,
       clock: engine.clock,
       loadIndexes: engine.loadIndexes.bind(engine),
+      loadAborted: engine.loadAborted.bind(engine),
       countRead: () => undefined,
       pointReads: 'sync' as const,
       readBudget: engine.readBudget,

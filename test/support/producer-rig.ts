@@ -1,0 +1,167 @@
+/**
+ * A store of one partition on the simulated disk, written through `src/log` as a producer or a coordinator would.
+ */
+import type { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
+import { seededRandom } from '../../src/base/seeded-random.ts'
+import type { TestClock } from '../../src/base/test-clock.ts'
+import { addWaiter, BatchBuild, RecordDraft } from '../../src/log/append.ts'
+import type { BatchProducer } from '../../src/log/append.ts'
+import type { PartitionLog } from '../../src/log/log.ts'
+import { appendMarker, awaitStored, produceBatch } from '../../src/log/produce.ts'
+import type { Produced, SentMarker } from '../../src/log/produce.ts'
+import { resolveOpenOptions, TUNING } from '../../src/options.ts'
+import { openForWriting } from '../../src/store-open.ts'
+import type { OpenedStore } from '../../src/store-open.ts'
+import { StoreTopics } from '../../src/store-topics.ts'
+import { WritableStore } from '../../src/store-writable.ts'
+import type { RawTopic, TopicConfig } from '../../src/varve.ts'
+import { openStore } from '../../src/varve.ts'
+import { collected } from './collected.ts'
+import { settled } from './sim-workload.ts'
+
+const DIRECTORY = '/s'
+const TINY = {
+  journal: { fileBytes: 16 * 1024, fileCount: 3 },
+  groupBytes: 1000,
+  directGroupBytes: 600,
+  directEntryMs: 5,
+}
+const CONFIG: TopicConfig = { segmentBytes: 700, fileDeleteDelayMs: 0, placement: 'manual' }
+
+export type Isolation = 'read_committed' | 'read_uncommitted'
+
+/** How a call that was handed over came out. */
+export interface Handed {
+  ack: 'disk' | 'os' | undefined
+  error: unknown
+}
+
+export class ProducerRig {
+  readonly store: WritableStore
+  readonly opened: OpenedStore
+  readonly topic: RawTopic
+  readonly #clock: TestClock
+
+  private constructor(store: WritableStore, opened: OpenedStore, topic: RawTopic, clock: TestClock) {
+    this.store = store
+    this.opened = opened
+    this.topic = topic
+    this.#clock = clock
+  }
+
+  static async open(
+    fileSystem: SimulatedFileSystem,
+    clock: TestClock,
+    turn: number,
+    config: TopicConfig = CONFIG,
+  ): Promise<ProducerRig> {
+    const opened = await openParts(fileSystem, clock, turn)
+    const store = new WritableStore(DIRECTORY, opened)
+    const topic = await settled(store.topic('t', { create: 'if-missing', config }), clock)
+    return new ProducerRig(store, opened, topic, clock)
+  }
+
+  get log(): PartitionLog {
+    return [...this.opened.engine.logs.values()][0]!
+  }
+
+  /** Sends a batch of records with these values; what it throws was refused. */
+  produce(producer: BatchProducer, values: readonly string[], disk: boolean, handed: Handed): Produced {
+    const { engine } = this.opened
+    const { log } = this
+    const build = new BatchBuild(log, producer)
+    for (const value of values) build.add(engine, draftOf(value, this.#clock.now()))
+    const produced = produceBatch(engine, build, disk)
+    const waiter = waiterOf(produced.firstOffset + values.length, handed)
+    if (produced.isDuplicate) awaitStored(engine, log, waiter, disk)
+    else addWaiter(engine, log, waiter)
+    return produced
+  }
+
+  /** Appends a marker; answers its offset. */
+  end(marker: Omit<SentMarker, 'timestamp'>, disk: boolean, handed: Handed): number {
+    const { engine } = this.opened
+    const offset = appendMarker(engine, this.log, { ...marker, timestamp: this.#clock.now() }, disk)
+    addWaiter(engine, this.log, waiterOf(offset + 1, handed))
+    return offset
+  }
+
+  /** What a reader gets, as `offset value`. */
+  async read(isolation: Isolation, from: number | 'earliest' = 'earliest'): Promise<string[]> {
+    return readAll(this.topic, isolation, from)
+  }
+
+  roll(): void {
+    this.opened.engine.sealActive(this.log)
+  }
+
+  flush(): Promise<void> {
+    return settled(this.store.flush(), this.#clock)
+  }
+
+  close(): Promise<void> {
+    return settled(this.store.close(), this.#clock)
+  }
+}
+
+/** Opens the store read-only beside whoever has it open, and reads it. */
+export async function readBeside(fileSystem: SimulatedFileSystem, clock: TestClock): Promise<string[]> {
+  const store = await settled(openStore(DIRECTORY, { mode: 'read-only', fileSystem, clock }), clock)
+  try {
+    return await settled(
+      store.topic('t').then((topic) => readAll(topic, 'read_committed', 'earliest')),
+      clock,
+    )
+  } finally {
+    await settled(store.close(), clock)
+  }
+}
+
+/** Cuts the log back through the parts that a restore will use, and leaves the store as a crash would. */
+export async function truncate(
+  fileSystem: SimulatedFileSystem,
+  clock: TestClock,
+  turn: number,
+  offset: number,
+): Promise<number> {
+  const { engine, catalog } = await openParts(fileSystem, clock, turn)
+  const end = await settled(new StoreTopics(engine, catalog).truncate('t', 0, offset), clock)
+  fileSystem.crash()
+  return end
+}
+
+function openParts(fileSystem: SimulatedFileSystem, clock: TestClock, turn: number): Promise<OpenedStore> {
+  const options = {
+    mode: 'read-write' as const,
+    fileSystem: fileSystem.session(),
+    clock,
+    random: seededRandom(turn),
+    [TUNING]: TINY,
+  }
+  return settled(openForWriting(DIRECTORY, resolveOpenOptions(options, options)), clock)
+}
+
+async function readAll(
+  topic: Pick<RawTopic, 'read'>,
+  isolation: Isolation,
+  from: number | 'earliest',
+): Promise<string[]> {
+  const records = await collected(topic.read({ partition: 0, from, isolation }))
+  return records.map(({ offset, value }) => `${offset} ${Buffer.from(value ?? []).toString()}`)
+}
+
+function draftOf(value: string, timestamp: number): RecordDraft {
+  const draft = new RecordDraft()
+  draft.timestamp = timestamp
+  draft.value = Buffer.from(value)
+  draft.valueEnd = draft.value.length
+  return draft
+}
+
+function waiterOf(end: number, handed: Handed): Parameters<typeof addWaiter>[2] {
+  return {
+    end,
+    done: (ack) => (handed.ack = ack),
+    failed: (error) => (handed.error = error),
+  }
+}
