@@ -151,10 +151,8 @@ function hold(logs: readonly PartitionLog[]): { readonly entered: Promise<unknow
 function capture(engine: Engine, catalog: Catalog): Capture {
   const { committer } = engine
   if (committer.failure !== undefined) throw committer.failure
-  if (committer.isFull) {
-    const message = 'The segments have no room for what the journal holds: free space, then copy.'
-    throw new VarveError('DISK_FULL', message, { directory: engine.paths.log })
-  }
+  const full = 'The segments have no room for what the journal holds: free space, then copy.'
+  if (committer.isFull) throw new VarveError('DISK_FULL', full, { directory: engine.paths.log })
   for (const log of engine.logs.values()) log.applyPending()
   const logs = catalog.topics
     .filter((topic) => topic.state === 'live')
@@ -173,9 +171,9 @@ function captureLog(log: PartitionLog | undefined): CapturedState {
     const segments = [{ segment: undefined, facts: emptyFacts(0), ...rest }]
     return { logStart: 0, localStart: 0, logEnd: 0, segments, producers: undefined }
   }
-  const { logStart, localStart, active } = log
-  const segments = log.view.segments.map(captureSegment)
-  return { logStart, localStart, logEnd: active.nextOffset, segments, producers: log.producers.encode() }
+  const { logStart, localStart, active, view, producers } = log
+  const segments = view.segments.map(captureSegment)
+  return { logStart, localStart, logEnd: active.nextOffset, segments, producers: producers.encode() }
 }
 
 function captureSegment(segment: Segment): CapturedSegment {
@@ -291,8 +289,8 @@ class StoreCopy {
     const to = segmentFile(directory, facts.baseOffset, 'log')
     if (segment === undefined || facts.sizeBytes === 0) this.#fileSystem.openSync(to, 'create').closeSync()
     else await segment.data.during((file) => this.#copyBytes(file, to, facts.sizeBytes))
-    const { aborted, producers } = captured
-    this.#copyProducers(directory, facts.nextOffset, producers)
+    const { aborted } = captured
+    this.#copyProducers(directory, facts.nextOffset, captured.producers)
     if (aborted.byteLength > 0) this.#unsynced.push(segmentFile(directory, facts.baseOffset, 'txnindex'))
     const abortedFile = writeAborted(this.#fileSystem, directory, facts.baseOffset, aborted)
     return closedSegment(facts, false, this.#copyIndexes(directory, captured), abortedFile)

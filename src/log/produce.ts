@@ -3,8 +3,8 @@
  *
  * Owns     what a log answers to them: taken, stored before, or refused and why.
  * Holds    The rules are those of `producer-state.ts`. Nothing is appended where one is broken. E5: a batch that was
- *          stored before is answered when the first one is as durable as the repeat asks. A marker is a batch of its own
- *          and takes one offset.
+ *          stored before is answered when the first one is as durable as the repeat asks. A marker is a batch of its
+ *          own and takes one offset.
  * Shared   synchronous; the offset is given in the order of the calls.
  * @hot
  */
@@ -43,8 +43,8 @@ export function addProduced(host: AppendHost, build: BatchBuild, draft: RecordDr
 }
 
 /**
- * Takes a batch that was built for a producer; the caller waits with `addWaiter`, or with `awaitStored` for one that was
- * stored before. Throws PRODUCER_FENCED, OUT_OF_ORDER_SEQUENCE, INVALID_RECORD, and what `checkAppend` throws.
+ * Takes a batch that was built for a producer; the caller waits with `addWaiter`, or with `awaitStored` for one that
+ * was stored before. Throws PRODUCER_FENCED, OUT_OF_ORDER_SEQUENCE, INVALID_RECORD, and what `checkAppend` throws.
  */
 export function produceBatch(host: AppendHost, build: BatchBuild, disk: boolean): Produced {
   const { log, records } = build

@@ -63,6 +63,7 @@ async function keepProducers(host: RetainHost, log: PartitionLog, last: Segment 
     host.diskFull(error)
     await writeSynced(log.fileSystem, path, last.producerState)
   }
+  await log.fileSystem.syncDirectory(log.directory)
 }
 
 function mark(host: RetainHost, log: PartitionLog): void {

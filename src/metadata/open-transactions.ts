@@ -11,7 +11,8 @@
 export interface EndedTransaction {
   readonly producerId: number
   readonly firstOffset: number
-  readonly markerOffset: number
+  /** Of the marker. */
+  readonly lastOffset: number
   /** First offset of the oldest transaction still open behind the marker, else the offset behind it. */
   readonly lastStableOffset: number
 }
@@ -42,14 +43,14 @@ export class OpenTransactions {
     if (firstOffset === undefined) return undefined
     this.#open.delete(producerId)
     const lastStableOffset = this.#oldestOpen() ?? markerOffset + 1
-    const ended = { producerId, firstOffset, markerOffset, lastStableOffset }
+    const ended = { producerId, firstOffset, lastOffset: markerOffset, lastStableOffset }
     this.#ended.push(ended)
     return ended
   }
 
   /** Below this and the high watermark everything is decided, and the decisions can be read. */
   firstUnstable(highWatermark: number): number {
-    while (this.#ended.length > 0 && this.#ended[0]!.markerOffset < highWatermark) this.#ended.shift()
+    while (this.#ended.length > 0 && this.#ended[0]!.lastOffset < highWatermark) this.#ended.shift()
     let first = this.#oldestOpen() ?? Infinity
     for (const { firstOffset } of this.#ended) if (firstOffset < first) first = firstOffset
     return first
@@ -58,9 +59,9 @@ export class OpenTransactions {
   /** The log ends at `logEnd` again: what came behind was never there. */
   takeBack(logEnd: number): void {
     const open = [...this.#open]
-    for (const { producerId, firstOffset, markerOffset } of this.#ended)
-      if (markerOffset >= logEnd) open.push([producerId, firstOffset])
-    this.#ended = this.#ended.filter((ended) => ended.markerOffset < logEnd)
+    for (const { producerId, firstOffset, lastOffset } of this.#ended)
+      if (lastOffset >= logEnd) open.push([producerId, firstOffset])
+    this.#ended = this.#ended.filter((ended) => ended.lastOffset < logEnd)
     const left = open.filter(([, firstOffset]) => firstOffset < logEnd)
     this.#open = new Map(left.sort((a, b) => a[1] - b[1]))
   }

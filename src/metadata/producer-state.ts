@@ -9,17 +9,17 @@
  *
  * Holds    A producer's batches follow each other without a gap, and one that was stored before is known by its first
  *          and last sequence while it is among the last five. An epoch never falls, a coordinator's neither; but what
- *          is in a log already is taken as it is (KAFKA-9144). A producer is forgotten only without an open transaction.
+ *          is in a log already is taken as it is (KAFKA-9144). Nobody is forgotten who has an open transaction.
  * Shared   one log, synchronous.
  * Crash    derived: rebuilt from the newest snapshot and the batches behind it.
  * @hot
  */
 import { addSequence, subtractSequence } from '../base/sequence.ts'
 import { OpenTransactions } from './open-transactions.ts'
+import type { EndedTransaction } from './open-transactions.ts'
 import { encodeProducerSnapshot, readProducerSnapshot } from './producer-snapshot.ts'
 import { newProducer, ProducerTable, REMEMBERED_BATCHES } from './producer-table.ts'
 import type { Producer, RememberedBatch } from './producer-table.ts'
-import type { AbortedTransaction } from '../index/transaction-index.ts'
 
 /** The end of a transaction. */
 export interface EndMarker {
@@ -41,7 +41,7 @@ export interface ProducedBatch {
   /** Undefined: a batch of records. */
   readonly marker: EndMarker | undefined
   /** The transaction that it aborted; set when it is appended. */
-  aborted: AbortedTransaction | undefined
+  aborted: EndedTransaction | undefined
 }
 
 /** A batch as its producer sends it. */
@@ -190,9 +190,7 @@ export class ProducerState {
       return
     }
     const ended = this.#transactions?.end(producerId, baseOffset)
-    if (ended === undefined || marker.commit) return
-    const { firstOffset, markerOffset, lastStableOffset } = ended
-    batch.aborted = { producerId, firstOffset, lastOffset: markerOffset, lastStableOffset }
+    if (ended !== undefined && !marker.commit) batch.aborted = ended
   }
 
   #open(): OpenTransactions {

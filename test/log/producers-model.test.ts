@@ -1,12 +1,15 @@
 /**
  * Random lives of a log with producers and transactions, against the plain model of the rules: appends, repeats, gaps,
- * epochs, markers, rolls, retention, truncation, closes, and crashes at any operation of the file system.
+ * epochs, markers, rolls, retention, truncation, closes, a full disk, and crashes at any operation of the file system.
  */
 import fc from 'fast-check'
-import { test } from 'vitest'
+import { beforeAll, test } from 'vitest'
 import { simulatedFileSystem } from '../../src/base/memory-file-system.ts'
+import { initHashes } from '../../src/base/xxh64.ts'
 import { ProducerLife } from '../support/producer-life.ts'
 import type { Step } from '../support/producer-life.ts'
+
+beforeAll(initHashes)
 
 const RUNS = Number(process.env['VARVE_MODEL_RUNS'] ?? 500)
 
@@ -49,6 +52,11 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('deleteBefore' as const), offset: small }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('truncate' as const), offset: small }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('reopen' as const) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: fc.constant('full' as const), blocks: fc.integer({ min: 0, max: 4 }) }),
+    },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('room' as const) }) },
     {
       weight: 2,
       arbitrary: fc.record({

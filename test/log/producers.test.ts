@@ -1,11 +1,12 @@
 /**
  * Producers and transactions of one log, case by case: what is refused, what readers see, what survives.
  */
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { simulatedFileSystem } from '../../src/base/memory-file-system.ts'
 import type { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
 import { MAX_SEQUENCE } from '../../src/base/sequence.ts'
 import { testClock } from '../../src/base/test-clock.ts'
+import { initHashes } from '../../src/base/xxh64.ts'
 import type { TestClock } from '../../src/base/test-clock.ts'
 import { BatchBuild, RecordDraft } from '../../src/log/append.ts'
 import { addProduced } from '../../src/log/produce.ts'
@@ -18,6 +19,8 @@ let fileSystem: SimulatedFileSystem
 let clock: TestClock
 let rig: ProducerRig
 let turn = 0
+
+beforeAll(initHashes)
 
 beforeEach(async () => {
   fileSystem = simulatedFileSystem()
@@ -126,6 +129,22 @@ describe('an idempotent producer', () => {
     expect(handed.map(({ ack }) => ack)).toEqual(['disk', 'disk', 'disk'])
   })
 
+  test('what a full disk refused was never there, nor a transaction that it began or ended', async () => {
+    await send(within(0, 2), ['a'])
+    fileSystem.setCapacity(2 ** 40 - fileSystem.freeBytesSync('/'))
+    const handed = [newHanded(), newHanded(), newHanded()]
+    rig.produce(plain(0), ['x'.repeat(9000)], false, handed[0]!)
+    rig.produce(within(0, 3), ['y'], false, handed[1]!)
+    rig.end(abort(2), false, handed[2]!)
+    await clock.advance(50)
+    for (const { error } of handed) expect(error).toMatchObject({ code: 'DISK_FULL', outcome: 'definite' })
+    fileSystem.setCapacity(2 ** 40)
+    expect([...rig.log.producers.openTransactions]).toEqual([[2, 0]])
+    expect(await send(plain(0), ['b'])).toMatchObject({ firstOffset: 1, isDuplicate: false })
+    await end(commit(2))
+    expect(await rig.read('read_committed')).toEqual(['0 a', '1 b'])
+  })
+
   test('records of two producers are no batch', () => {
     const build = new BatchBuild(rig.log, plain(0))
     const { engine } = rig.opened
@@ -213,6 +232,14 @@ describe('transactions', () => {
     await end(abort())
     expect(rig.log.active.hasAborted).toBe(false)
     expect(await rig.read('read_committed')).toEqual(['0 a'])
+  })
+
+  test('a marker that is not durable yet decides nothing', async () => {
+    await send(within(0), ['a'])
+    rig.end(commit(), true, newHanded())
+    expect(rig.log.lastStable).toBe(0)
+    await clock.advance(50)
+    expect(rig.log.lastStable).toBe(2)
   })
 
   test('who follows the committed records goes on when the marker is durable', async () => {

@@ -51,6 +51,8 @@ export type Step =
   | { readonly kind: 'deleteBefore'; readonly offset: number }
   | { readonly kind: 'truncate'; readonly offset: number }
   | { readonly kind: 'reopen' }
+  | { readonly kind: 'full'; readonly blocks: number }
+  | { readonly kind: 'room' }
   | { readonly kind: 'crash'; readonly operations: number; readonly seed: number }
 
 /** Something handed over, and the end that the log has when it is there. */
@@ -59,6 +61,7 @@ interface Call extends Handed {
 }
 
 const SETTLE_MS = 3000
+const CAPACITY = 2 ** 40
 
 export class ProducerLife {
   readonly #fs: SimulatedFileSystem
@@ -73,6 +76,7 @@ export class ProducerLife {
   /** Everything below is durable, whatever came of the calls since. */
   #floor = 0
   #crashed = false
+  #isFull = false
 
   private constructor(fs: SimulatedFileSystem) {
     this.#fs = fs
@@ -88,7 +92,8 @@ export class ProducerLife {
     try {
       await this.#step(step)
     } catch (error) {
-      if (!this.#crashed || !isOfCrash(error)) throw error
+      const isExpected = this.#crashed ? isOfCrash(error) : this.#isFull && VarveError.is(error, 'DISK_FULL')
+      if (!isExpected) throw error
     }
     if (this.#crashed) await this.#recover()
   }
@@ -96,6 +101,7 @@ export class ProducerLife {
   /** Settles, checks, and checks again after a close and after a power loss. */
   async end(): Promise<void> {
     this.#fs.onOperation(undefined)
+    this.#makeRoom()
     await this.#settle()
     await this.#check(0)
     await this.step({ kind: 'reopen' })
@@ -114,7 +120,10 @@ export class ProducerLife {
     else if (step.kind === 'truncate') await this.#truncate(step.offset)
     else if (step.kind === 'crash') this.#crashWithin(step.operations, step.seed)
     else if (step.kind === 'reopen') await this.#reopen()
+    else if (step.kind === 'full') this.#fill(step.blocks)
+    else if (step.kind === 'room') this.#makeRoom()
     else {
+      this.#makeRoom()
       await this.#settle()
       await this.#check(step.from)
     }
@@ -138,15 +147,17 @@ export class ProducerLife {
 
   #send(batch: Pick<Entry, 'producer' | 'epoch' | 'first' | 'transactional' | 'values'> & { disk: boolean }): void {
     const { producer, epoch, first, transactional, values, disk } = batch
-    const expected = this.#verdict(batch)
-    const call = { ack: undefined, error: undefined }
+    const expected = this.#isFull ? [...this.#verdict(batch), 'DISK_FULL'] : this.#verdict(batch)
+    const call: Handed = { ack: undefined, error: undefined }
     const sent = { producerId: producer, producerEpoch: epoch, baseSequence: first, isTransactional: transactional }
     try {
       const { firstOffset, isDuplicate } = this.#rig.produce(sent, values, disk, call)
       const answer = isDuplicate ? `stored at ${firstOffset}` : 'ok'
       expect(expected, `${JSON.stringify(batch)} at ${firstOffset}`).toContain(answer)
       this.#calls.push(Object.assign(call, { end: firstOffset + values.length }))
-      if (!isDuplicate) this.#note(batch, firstOffset, undefined, -1)
+      if (isDuplicate) return
+      call.failed = this.#takeBack(firstOffset)
+      this.#note(batch, firstOffset, undefined, -1)
     } catch (error) {
       if (!VarveError.is(error) || isOfCrash(error)) throw error
       expect(expected, JSON.stringify(batch)).toContain(error.code)
@@ -179,18 +190,40 @@ export class ProducerLife {
     const epoch = Math.max(0, (known?.epoch ?? 0) + delta)
     const coordinator = Math.max(0, (known?.coordinator ?? 0) + step)
     const isFenced = known !== undefined && (epoch < known.epoch || coordinator < known.coordinator)
-    const call = { ack: undefined, error: undefined }
+    const call: Handed = { ack: undefined, error: undefined }
     const marker = { producerId: producer, producerEpoch: epoch, coordinatorEpoch: coordinator, commit }
     try {
       const offset = this.#rig.end(marker, disk, call)
       expect(isFenced).toBe(false)
       this.#calls.push(Object.assign(call, { end: offset + 1 }))
+      call.failed = this.#takeBack(offset)
       const sent = { producer, epoch, first: -1, transactional: true, values: [''] }
       this.#note(sent, offset, commit ? 'commit' : 'abort', coordinator)
     } catch (error) {
+      if (this.#isFull && VarveError.is(error, 'DISK_FULL')) return
       if (!VarveError.is(error, 'PRODUCER_FENCED')) throw error
       expect(isFenced).toBe(true)
     }
+  }
+
+  /** The disk had no room: what was appended at `offset` and behind was never there. */
+  #takeBack(offset: number): () => void {
+    const turn = this.#turn
+    return () => {
+      // What a store of an earlier life says does not matter any more.
+      if (!this.#crashed && turn === this.#turn) this.#model.cut(offset)
+    }
+  }
+
+  /** The disk is full but for so many blocks. */
+  #fill(blocks: number): void {
+    this.#isFull = true
+    this.#fs.setCapacity(CAPACITY - this.#fs.freeBytesSync('/') + 4096 * blocks)
+  }
+
+  #makeRoom(): void {
+    this.#isFull = false
+    this.#fs.setCapacity(CAPACITY)
   }
 
   #note(
@@ -210,6 +243,7 @@ export class ProducerLife {
 
   /** Of what is deleted and lost at once, nothing would be known of its producers either. */
   async #deleteBefore(offset: number): Promise<void> {
+    this.#makeRoom()
     await this.#settle()
     await this.#rig.flush()
     if (this.#crashed) return
@@ -249,6 +283,7 @@ export class ProducerLife {
 
   /** After a close in order everything is there for ever. */
   async #closed(): Promise<void> {
+    this.#makeRoom()
     await this.#settle()
     await this.#rig.close()
     if (this.#crashed) return
@@ -269,6 +304,7 @@ export class ProducerLife {
   async #recover(): Promise<void> {
     this.#crashed = false
     this.#fs.onOperation(undefined)
+    this.#makeRoom()
     const durable = Math.max(this.#floor, ...this.#calls.map((call) => (call.ack === 'disk' ? call.end : 0)))
     this.#calls = []
     await this.#open()
@@ -290,13 +326,14 @@ export class ProducerLife {
   async #settle(): Promise<void> {
     await this.#clock.advance(SETTLE_MS)
     if (this.#crashed) return
-    for (const call of this.#calls) expect(call.error).toBeUndefined()
-    for (const call of this.#calls) expect(call.ack).toBeDefined()
+    for (const { error } of this.#calls) if (error !== undefined) expect(error).toMatchObject({ code: 'DISK_FULL' })
+    for (const call of this.#calls) expect(call.ack ?? call.error).toBeDefined()
   }
 
   async #check(from: number): Promise<void> {
     if (this.#crashed) return
     const { log } = this.#rig
+    expect(log.logEnd).toBe(this.#model.end)
     const decided = this.#model.decided()
     expect(log.lastStable).toBe(decided.lastStable)
     expect(producersOf(this.#rig)).toEqual(expectedProducers(this.#model))

@@ -34,6 +34,8 @@ export type Isolation = 'read_committed' | 'read_uncommitted'
 export interface Handed {
   ack: 'disk' | 'os' | undefined
   error: unknown
+  /** Runs when it fails. */
+  failed?: () => void
 }
 
 export class ProducerRig {
@@ -162,6 +164,9 @@ function waiterOf(end: number, handed: Handed): Parameters<typeof addWaiter>[2] 
   return {
     end,
     done: (ack) => (handed.ack = ack),
-    failed: (error) => (handed.error = error),
+    failed: (error) => {
+      handed.error = error
+      handed.failed?.()
+    },
   }
 }
