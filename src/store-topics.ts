@@ -19,6 +19,8 @@ import { isCompacted, mergeTopicConfig, resolveTopicConfig, topicConfigDifferenc
 import type { NamedTopicConfig, ResolvedTopicConfig } from './metadata/topic-config.ts'
 import type { ResolvedTopicOptions } from './metadata/topic-options.ts'
 import { truncateLog } from './log/truncate.ts'
+import { CODECS } from './segment/batch-format.ts'
+import { requireCodec } from './segment/compression.ts'
 import { emptyFacts, Segment } from './segment/segment.ts'
 import { segmentFile } from './segment/segment-files.ts'
 import { configOf, makeLogDirectories, removeTopicFiles, topicLogs } from './store-catalog.ts'
@@ -122,7 +124,8 @@ export class StoreTopics {
     const { name, codecs, options } = wanted
     if (options.create === 'never') throw missing(name)
     checkNewTopicName(name)
-    requireCodec(resolveTopicConfig(options.config))
+    // Refused when the topic is made, not when its first batch is.
+    requireCodec(CODECS[resolveTopicConfig(options.config).compressionType])
     const count = checkPartitionCount(wanted.partitions ?? 1, 'partitions')
     const topic: CatalogTopic = {
       topicId: newTopicId(this.#engine.options.random),
@@ -154,7 +157,7 @@ export class StoreTopics {
   async #alter(topic: CatalogTopic, live: LiveTopic, config: NamedTopicConfig): Promise<void> {
     const merged = mergeTopicConfig(topic.config, config)
     const resolved = resolveTopicConfig(merged)
-    requireCodec(resolved)
+    requireCodec(CODECS[resolved.compressionType])
     await this.#write(withTopic(this.#catalog, { ...topic, config: storedConfig(merged) }))
     live.config = resolved
     for (const log of live.logs) log.config = resolved
@@ -286,16 +289,6 @@ export class StoreTopics {
 
 function storedConfig(config: NamedTopicConfig): StoredConfig {
   return config
-}
-
-/** Codecs that need an optional package are refused when the topic is made, not when the first batch is. */
-function requireCodec(config: ResolvedTopicConfig): void {
-  const packages = { lz4: 'lz4-napi', snappy: 'snappyjs' } as const
-  const codec = config.compressionType
-  if (codec !== 'lz4' && codec !== 'snappy') return
-  throw new VarveError('UNSUPPORTED', `compressionType ${codec} is not supported by this version; use gzip or zstd.`, {
-    package: packages[codec],
-  })
 }
 
 export function missing(name: string): VarveError<'TOPIC_MISSING'> {

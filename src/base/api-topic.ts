@@ -11,11 +11,14 @@ import type { Duration, Size } from './units.ts'
 export interface TopicConfig {
   /** Drop old records by age and size, keep the newest of every key, or both; default `'delete'`. */
   readonly cleanupPolicy?: 'delete' | 'compact' | readonly ['compact', 'delete'] | undefined
-  /** Codec of new batches; default `'none'`. lz4 and snappy need an optional package: UNSUPPORTED. */
+  /**
+   * Codec of new batches; default `'none'`. lz4 needs the package `lz4-wasm-nodejs`, snappy needs `hysnappy`:
+   * UNSUPPORTED without it, for reading too.
+   */
   readonly compressionType?: 'none' | 'gzip' | 'zstd' | 'lz4' | 'snappy' | undefined
   /** gzip level, -1 to 9; default -1. */
   readonly compressionGzipLevel?: number | undefined
-  /** lz4 level, 1 to 17; default 9. */
+  /** lz4 level, 1 to 17; default 9. Kept as Kafka's; its fast level, which is what 9 means there, serves for all. */
   readonly compressionLz4Level?: number | undefined
   /** zstd level, -131072 to 22; default 3. */
   readonly compressionZstdLevel?: number | undefined

@@ -17,6 +17,17 @@ export function writeInt64(view: DataView, position: number, value: number): voi
   view.setUint32(position + 4, value >>> 0)
 }
 
+/** The pieces one behind the other; `size` is that of all. */
+export function joinBytes(pieces: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(size)
+  let position = 0
+  for (const piece of pieces) {
+    joined.set(piece, position)
+    position += piece.length
+  }
+  return joined
+}
+
 /** Bytes that `value`, at most 2^53 either way, takes as a zigzag varint. */
 export function varintSize(value: number): number {
   let rest = value >= 0 ? value : -value - 1

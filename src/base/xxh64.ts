@@ -26,17 +26,18 @@ export function initHashes(): Promise<void> {
   return starting
 }
 
-function started(): Xxhash {
+/** The one instance, for `xxh32.ts` too. */
+export function startedXxhash(): Xxhash {
   invariant(xxhash !== undefined, 'initHashes awaited before the first hash')
   return xxhash
 }
 
 /** The XXH64 of `bytes`, with seed 0. */
 export function xxh64(bytes: Uint8Array): bigint {
-  return started().h64Raw(bytes)
+  return startedXxhash().h64Raw(bytes)
 }
 
 /** Begins a hash over pieces. */
 export function startXxh64(): Xxh64Stream {
-  return started().create64()
+  return startedXxhash().create64()
 }

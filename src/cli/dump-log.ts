@@ -4,6 +4,7 @@
  * Holds    Memory is bounded by the largest batch. Every checksum is verified. The walk ends at the first byte that is
  *          no batch; what stands there is named, and how many bytes are left.
  */
+import { VarveError } from '../base/errors.ts'
 import type { File } from '../base/file-system.ts'
 import {
   BATCH_LENGTH,
@@ -123,7 +124,7 @@ class LogWalk {
       cursor.open(bytes, view, this.#scan.position)
       while (cursor.next()) await this.#dump.row('record', this.#recordRow(), '  ')
     } catch (error) {
-      if (!(error instanceof BatchDamage)) throw error
+      if (!(error instanceof BatchDamage) && !VarveError.is(error, 'UNSUPPORTED')) throw error
       await this.#dump.fault(`the batch at offset ${this.#scan.baseOffset}: ${error.message}`)
     }
   }

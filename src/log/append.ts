@@ -11,15 +11,8 @@ import { VarveError } from '../base/errors.ts'
 import type { Clock } from '../base/clock.ts'
 import { compressBatch, maxRecordSize, PLAIN_BATCH } from '../segment/batch-builder.ts'
 import type { BatchFacts } from '../segment/batch-builder.ts'
-import {
-  CODEC_GZIP,
-  CODEC_LZ4,
-  CODEC_SNAPPY,
-  CODEC_ZSTD,
-  patchBatchPlace,
-  RECORDS,
-  TRANSACTIONAL,
-} from '../segment/batch-format.ts'
+import { CODECS, patchBatchPlace, RECORDS, TRANSACTIONAL } from '../segment/batch-format.ts'
+import { requireCodec } from '../segment/compression.ts'
 import { NO_HEADERS } from '../segment/headers.ts'
 import type { ProducedBatch } from '../metadata/producer-state.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
@@ -67,6 +60,7 @@ export class BatchBuild {
   readonly #forming: Forming
 
   constructor(log: PartitionLog, producer?: BatchProducer) {
+    checkCodec(log.config)
     this.log = log
     this.producer = producer
     this.#forming = new Forming(compressionOf(log.config))
@@ -136,6 +130,7 @@ export function appendRecord(host: AppendHost, log: PartitionLog, draft: RecordD
     build.add(host, draft)
     return enqueueBatch(host, log, build.finish(), 1, disk)
   }
+  checkCodec(config)
   const forming = formingOf(log, disk)
   const open = forming.openSize()
   if (open > 0 && open + recordBytes > Math.min(config.batchBytes, config.maxMessageBytes)) forming.finish()
@@ -213,7 +208,10 @@ function enter(forming: Forming, draft: RecordDraft, recordBytes: number): void 
   )
 }
 
-const CODECS = { gzip: CODEC_GZIP, snappy: CODEC_SNAPPY, lz4: CODEC_LZ4, zstd: CODEC_ZSTD }
+/** Throws UNSUPPORTED when the topic's codec needs a package that is not there any more. Markers do without. */
+function checkCodec(config: ResolvedTopicConfig): void {
+  if (config.compressionType !== 'none') requireCodec(CODECS[config.compressionType])
+}
 
 function compressionOf(config: ResolvedTopicConfig): Compress | undefined {
   const codec = config.compressionType

@@ -60,6 +60,15 @@ export const CODEC_SNAPPY = 2
 export const CODEC_LZ4 = 3
 export const CODEC_ZSTD = 4
 
+/** The same under the names that a topic's config has for them. */
+export const CODECS: Readonly<Record<'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd', number>> = {
+  none: CODEC_NONE,
+  gzip: CODEC_GZIP,
+  snappy: CODEC_SNAPPY,
+  lz4: CODEC_LZ4,
+  zstd: CODEC_ZSTD,
+}
+
 /** Stands for no producer, no epoch, no sequence, no timestamp, an unknown leader epoch. */
 export const NONE = -1
 

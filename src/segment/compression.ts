@@ -1,14 +1,16 @@
 /**
  * The codecs of a batch's records area.
  *
- * Owns     the door to zlib, synchronous only. gzip and zstd are Node's own; snappy and lz4 need a package.
+ * Owns     the door to zlib, synchronous only. gzip and zstd are Node's own; snappy and lz4 need a package, loaded when
+ *          it is first asked for: UNSUPPORTED without it.
  * Holds    Nothing inflates beyond the bytes that the caller allows, and every compressed byte must be used: what
  *          follows a stream's end is damage. Damage is `BatchDamage`, whatever zlib called it.
  */
 import zlib from 'node:zlib'
 import type { ZlibOptions, ZstdOptions } from 'node:zlib'
-import { VarveError } from '../base/errors.ts'
 import { BatchDamage, CODEC_GZIP, CODEC_LZ4, CODEC_SNAPPY, CODEC_ZSTD } from './batch-format.ts'
+import { compressLz4, decompressLz4, requireLz4 } from './lz4.ts'
+import { compressSnappy, decompressSnappy, requireSnappy } from './snappy.ts'
 
 const MIB = 1024 * 1024
 const INFLATE_FLOOR = 64 * MIB
@@ -20,12 +22,6 @@ const MIN_CHUNK = 4096
 /** Kafka's own default level per codec. */
 const DEFAULT_GZIP_LEVEL = -1
 const DEFAULT_ZSTD_LEVEL = 3
-
-/** The packages that bring the other codecs. */
-const PACKAGES: ReadonlyMap<number, { readonly codec: string; readonly name: string }> = new Map([
-  [CODEC_SNAPPY, { codec: 'snappy', name: 'snappyjs' }],
-  [CODEC_LZ4, { codec: 'lz4', name: 'lz4js' }],
-])
 
 interface Inflated {
   readonly buffer: Uint8Array<ArrayBuffer>
@@ -40,18 +36,46 @@ export function inflateLimit(compressedBytes: number): number {
   return Math.min(Math.max(INFLATE_FLOOR, INFLATE_RATIO * compressedBytes), INFLATE_CEILING)
 }
 
-/** Compresses a whole records area. `level` undefined: the codec's default. */
+/** Throws UNSUPPORTED when `codec` needs a package that is not there. */
+export function requireCodec(codec: number): void {
+  if (codec === CODEC_SNAPPY) requireSnappy()
+  if (codec === CODEC_LZ4) requireLz4()
+}
+
+/** Compresses a whole records area. `level` undefined: the codec's default. snappy and lz4 have no levels here. */
 export function compress(codec: number, bytes: Uint8Array, level?: number): Uint8Array<ArrayBuffer> {
-  if (codec === CODEC_GZIP) return zlib.gzipSync(bytes, { level: level ?? DEFAULT_GZIP_LEVEL })
-  if (codec !== CODEC_ZSTD) throw missing(codec)
-  return zlib.zstdCompressSync(bytes, {
-    params: { [zlib.constants.ZSTD_c_compressionLevel]: level ?? DEFAULT_ZSTD_LEVEL },
-  })
+  switch (codec) {
+    case CODEC_GZIP:
+      return zlib.gzipSync(bytes, { level: level ?? DEFAULT_GZIP_LEVEL })
+    case CODEC_SNAPPY:
+      return compressSnappy(bytes)
+    case CODEC_LZ4:
+      return compressLz4(bytes)
+    case CODEC_ZSTD:
+      return zlib.zstdCompressSync(bytes, {
+        params: { [zlib.constants.ZSTD_c_compressionLevel]: level ?? DEFAULT_ZSTD_LEVEL },
+      })
+    default:
+      throw unknown(codec)
+  }
 }
 
 /** Inflates a whole records area to at most `maxBytes`. */
 export function decompress(codec: number, bytes: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
-  if (codec !== CODEC_GZIP && codec !== CODEC_ZSTD) throw missing(codec)
+  switch (codec) {
+    case CODEC_GZIP:
+    case CODEC_ZSTD:
+      return decompressStream(codec, bytes, maxBytes)
+    case CODEC_SNAPPY:
+      return decompressSnappy(bytes, maxBytes)
+    case CODEC_LZ4:
+      return decompressLz4(bytes, maxBytes)
+    default:
+      throw unknown(codec)
+  }
+}
+
+function decompressStream(codec: number, bytes: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
   const inflated = inflate(codec, bytes, maxBytes)
   if (inflated.engine.bytesWritten !== bytes.length)
     throw new BatchDamage('bytes follow the end of its compressed records')
@@ -77,12 +101,6 @@ function inflate(codec: number, bytes: Uint8Array, maxBytes: number): Inflated {
   }
 }
 
-function missing(codec: number): Error {
-  const found = PACKAGES.get(codec)
-  if (found === undefined) return new BatchDamage(`it names codec ${codec}, which does not exist`)
-  return new VarveError(
-    'UNSUPPORTED',
-    `A batch is compressed with ${found.codec}, which needs the package ${found.name}. This version cannot use it yet.`,
-    { package: found.name },
-  )
+function unknown(codec: number): Error {
+  return new BatchDamage(`it names codec ${codec}, which does not exist`)
 }

@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { allocate, arenaBytesLent, release, type Slab } from '../../src/base/arena.ts'
 import { continueCrc32c, crc32c } from '../../src/base/crc32c.ts'
 import { KeyHasher } from '../../src/base/siphash.ts'
+import { startXxh32, xxh32 } from '../../src/base/xxh32.ts'
 import { initHashes, startXxh64, xxh64 } from '../../src/base/xxh64.ts'
 import { generateHashCode } from '../../scripts/wasm/build.ts'
 
@@ -157,6 +158,21 @@ describe('XXH64', () => {
   test('in pieces as in one', () => {
     const bytes = counting(100_000)
     expect(startXxh64().update(bytes.subarray(0, 12_345)).update(bytes.subarray(12_345)).digest()).toBe(xxh64(bytes))
+  })
+})
+
+describe('XXH32', () => {
+  beforeAll(initHashes)
+
+  test('published vectors', () => {
+    expect(xxh32(new Uint8Array(0))).toBe(0x02cc5d05)
+    expect(xxh32(bytesOf('a'))).toBe(0x550d7456)
+    expect(xxh32(bytesOf('Nobody inspects the spammish repetition'))).toBe(0xe2293b2f)
+  })
+
+  test('in pieces as in one', () => {
+    const bytes = counting(100_000)
+    expect(startXxh32().update(bytes.subarray(0, 12_345)).update(bytes.subarray(12_345)).digest()).toBe(xxh32(bytes))
   })
 })
 

@@ -3,7 +3,7 @@
  * command, on every Node at hand.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -35,6 +35,31 @@ if (seen !== 'one') throw new Error('read back: ' + seen)
 await store.close()
 console.log('ok ' + receipt.offset)
 `
+
+const USE_CODECS = `
+const seen = []
+for (const compressionType of ['lz4', 'snappy']) {
+  try {
+    const topic = await store.topic(compressionType, { create: 'must', config: { compressionType } })
+    await topic.append({ value: new Uint8Array(1000) })
+    for await (const record of topic.read()) seen.push(record.value.length)
+  } catch (error) {
+    seen.push(error.code + ' ' + error.details.package)
+  }
+}
+await store.close()
+console.log(seen.join(', '))
+`
+
+const CODEC_PROGRAMS = {
+  'codecs.mjs': `import { openStore } from 'varve'\nconst store = await openStore('./codecs-by-import')\n${USE_CODECS}`,
+  'codecs.cjs': `const { openStore } = require('varve')
+async function main() {
+const store = await openStore('./codecs-by-require')
+${USE_CODECS}}
+main()
+`,
+}
 
 const PROGRAMS = {
   'import.mjs': `import { openStore } from 'varve'\nconst store = await openStore('./by-import')\n${USE_IT}`,
@@ -159,6 +184,21 @@ describe.each(supported)('on Node $name', (runtime) => {
       stdout: expect.stringMatching(/^ok /) as string,
       stderr: '',
     })
+  })
+
+  test('lz4 and snappy ask for their packages, and work once these are there', () => {
+    const said = (name: string): unknown => {
+      const { status, stdout, stderr } = runIn(folder, runtime, [name])
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+      return stdout.trimEnd()
+    }
+    for (const [name, text] of Object.entries(CODEC_PROGRAMS)) writeFileSync(join(folder, name), text)
+    const refused = 'UNSUPPORTED lz4-wasm-nodejs, UNSUPPORTED hysnappy'
+    expect(Object.keys(CODEC_PROGRAMS).map(said)).toEqual([refused, refused])
+    for (const name of ['lz4-wasm-nodejs', 'hysnappy']) {
+      cpSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name), { recursive: true })
+    }
+    expect(Object.keys(CODEC_PROGRAMS).map(said)).toEqual(['1000, 1000', '1000, 1000'])
   })
 
   test.each([['consumer.ts'], ['consumer.mts']])('%s compiles under strict settings', (name) => {

@@ -37,6 +37,8 @@ const PLANS: readonly TopicPlan[] = [
   { name: 'ours.none', codec: 'none', config: {} },
   { name: 'ours_gzip', codec: 'gzip', config: { batchBytes: '4KiB' } },
   { name: 'ours-zstd', codec: 'zstd', config: { batchBytes: '16KiB', compressionZstdLevel: 7 } },
+  { name: 'ours-lz4', codec: 'lz4', config: { batchBytes: '100KiB', segmentBytes: '128KiB' } },
+  { name: 'ours-snappy', codec: 'snappy', config: { batchBytes: '100KiB', segmentBytes: '128KiB' } },
   { name: 'ours-time', codec: 'none', config: { messageTimestampType: 'LogAppendTime' } },
 ]
 
