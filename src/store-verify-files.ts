@@ -13,6 +13,7 @@ import { readCatalog } from './metadata/catalog.ts'
 import type { Catalog } from './metadata/catalog.ts'
 import { readCloseRecord } from './metadata/close-record.ts'
 import { decodeEpochCheckpoint, decodeOffsetCheckpoint, decodePartitionMetadata } from './metadata/kafka-files.ts'
+import { readProducerSnapshot } from './metadata/producer-snapshot.ts'
 import { readWholeFile, TEMPORARY_SUFFIX } from './metadata/replace-file.ts'
 import {
   CLEAN_SHUTDOWN,
@@ -34,6 +35,7 @@ import type { StorePaths } from './segment/segment-files.ts'
 import { readIdentity } from './store-identity.ts'
 
 const MAX_TEXT_BYTES = 64 * 1024 * 1024
+const MAX_SNAPSHOT_BYTES = 1024 * 1024 * 1024
 const OFFSET_CHECKPOINTS = [RECOVERY_POINT_CHECKPOINT, REPLICATION_CHECKPOINT, LOG_START_CHECKPOINT, CLEANER_CHECKPOINT]
 /** What SQLite may put beside the lock. */
 const LOCK_SUFFIXES = ['', '-journal', '-wal', '-shm']
@@ -98,6 +100,20 @@ export function verifyStrays(host: VerifyHost, log: PartitionLog): void {
     if (bases.has(file.baseOffset)) continue
     const what = 'belongs to no segment of its log'
     host.complain({ path: joinPath(log.directory, name), what, offset: file.baseOffset })
+  }
+}
+
+/** Tells of snapshots of producers that are damaged, but for those of a seal that is not done. */
+export function verifySnapshots(host: VerifyHost, log: PartitionLog): void {
+  const fileSystem = host.filesOf(log)
+  const unsealed = log.view.segments.filter((segment) => segment.phase === 'sealing').map((one) => one.nextOffset)
+  for (const { name } of entriesOf(fileSystem, log.directory)) {
+    const file = parseSegmentFileName(name)
+    if (file?.state !== 'final' || file.kind !== 'snapshot' || unsealed.includes(file.baseOffset)) continue
+    const path = joinPath(log.directory, name)
+    const bytes = attempt(host, path, () => readWholeFile(fileSystem, path, MAX_SNAPSHOT_BYTES))
+    if (bytes === undefined || (bytes !== 'too-large' && readProducerSnapshot(bytes, () => undefined))) continue
+    host.complain({ path, what: 'is damaged; what it says is read from the log', offset: file.baseOffset })
   }
 }
 

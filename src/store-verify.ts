@@ -12,9 +12,17 @@ import type { FileSystem } from './base/file-system.ts'
 import type { PartitionLog } from './log/log.ts'
 import { verifySegment } from './log/verify-segment.ts'
 import type { Complaint, VerifyHost } from './log/verify-segment.ts'
+import { ProducerCheck } from './log/verify-producers.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import type { Segment } from './segment/segment.ts'
-import { verifyCheckpoints, verifyLogNotes, verifyNames, verifyStateFiles, verifyStrays } from './store-verify-files.ts'
+import {
+  verifyCheckpoints,
+  verifyLogNotes,
+  verifyNames,
+  verifySnapshots,
+  verifyStateFiles,
+  verifyStrays,
+} from './store-verify-files.ts'
 import type { StoreState } from './store-verify-files.ts'
 
 export interface VerifySubject {
@@ -66,12 +74,14 @@ async function* verifyLog(
   verifyStrays(check, log)
   const { segments } = log.view
   checkOrder(check, log, segments)
+  verifySnapshots(check, log)
   yield* check.taken()
+  const producers = check.deep ? new ProducerCheck(check, log) : undefined
   for (const segment of segments) {
     if (hasLeft(log, segment)) continue
     segment.retain(check.subject.clock.monotonicMs())
     try {
-      await verifySegment(check, log, segment)
+      await verifySegment(check, log, segment, producers)
     } finally {
       segment.release()
     }

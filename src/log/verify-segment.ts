@@ -11,6 +11,7 @@ import { readWholeFile } from '../metadata/replace-file.ts'
 import { BatchDamage } from '../segment/batch-format.ts'
 import type { BatchScan } from '../segment/batch-scan.ts'
 import { walkFile } from '../segment/file-walk.ts'
+import { readControlRecord } from '../segment/control-record.ts'
 import { RecordCursor } from '../segment/record-cursor.ts'
 import { findBatchInFile } from '../segment/resync.ts'
 import { segmentFile } from '../segment/segment-files.ts'
@@ -20,6 +21,7 @@ import type { IndexFileKind } from '../segment/sidecar-sections.ts'
 import { Sidecar } from '../segment/sidecar.ts'
 import type { PartitionLog } from './log.ts'
 import { IndexWalk } from './verify-indexes.ts'
+import type { ProducerCheck } from './verify-producers.ts'
 
 const MAX_SIDECAR = 64 * 1024 * 1024
 const MAX_INDEX = 1024 * 1024 * 1024
@@ -51,9 +53,14 @@ interface Damage {
   readonly to: number
 }
 
-/** Checks one segment of a log. */
-export async function verifySegment(host: VerifyHost, log: PartitionLog, segment: Segment): Promise<void> {
-  const check = new SegmentCheck(host, log, segment)
+/** Checks one segment of a log; `producers` has seen all segments before it, and is given where it is to be deep. */
+export async function verifySegment(
+  host: VerifyHost,
+  log: PartitionLog,
+  segment: Segment,
+  producers: ProducerCheck | undefined,
+): Promise<void> {
+  const check = new SegmentCheck(host, log, segment, producers)
   try {
     await check.run()
   } catch (error) {
@@ -71,6 +78,7 @@ class SegmentCheck {
   readonly #nextOffset: number
   readonly #isSealed: boolean
   readonly #damages: Damage[] = []
+  readonly #producers: ProducerCheck | undefined
   readonly #cursor = new RecordCursor()
   /** Base offset of the next batch; -1: not known. */
   #expected: number
@@ -78,8 +86,9 @@ class SegmentCheck {
   #misplaced = false
   #isOver = false
 
-  constructor(host: VerifyHost, log: PartitionLog, segment: Segment) {
+  constructor(host: VerifyHost, log: PartitionLog, segment: Segment, producers: ProducerCheck | undefined) {
     this.#host = host
+    this.#producers = producers
     this.#log = log
     this.#segment = segment
     this.#fileSystem = host.filesOf(log)
@@ -94,8 +103,17 @@ class SegmentCheck {
     if (!this.#checkSize()) return
     const sidecar = this.#isSealed ? this.#readSidecar() : undefined
     const indexes = this.#readIndexes(sidecar)
+    this.#producers?.begin(this.#segment, this.#tell)
     await this.#walk(indexes)
-    if (sidecar !== undefined) await this.#checkBlocks(sidecar)
+    if (this.#damages.length > 0) this.#producers?.lose()
+    if (sidecar === undefined) return
+    this.#producers?.end(this.#segment, sidecar, this.#tell)
+    await this.#checkBlocks(sidecar)
+  }
+
+  /** Of a segment that is still in the log. */
+  readonly #tell = (complaint: Complaint): void => {
+    if (this.#segment.phase !== 'retired') this.#host.complain(complaint)
   }
 
   /** A complaint, unless the segment has left the log meanwhile. */
@@ -154,6 +172,7 @@ class SegmentCheck {
     const offsets = matches('index')
     const times = matches('timeindex')
     if (sidecar !== undefined) matches('txnindex')
+    else this.#checkAborted()
     return new IndexWalk(
       this.#segment.baseOffset,
       offsets,
@@ -178,6 +197,16 @@ class SegmentCheck {
     const what = bytes === undefined ? 'is missing' : 'is not what was written'
     this.complain(path, `${what}; the data file is read in its place`)
     return NOTHING
+  }
+
+  /** The transaction index of a segment that was not sealed when the store was closed. */
+  #checkAborted(): void {
+    const { abortedFile, phase } = this.#segment
+    if (abortedFile === undefined || phase === 'sealed') return
+    const path = this.#pathOf('txnindex')
+    const bytes = readWholeFile(this.#fileSystem, path, MAX_INDEX)
+    const isRight = bytes instanceof Uint8Array && xxh64(bytes) === abortedFile.hash
+    if (!isRight) this.complain(path, 'is not what was written; it is made anew at the next open')
   }
 
   async #walk(indexes: IndexWalk): Promise<void> {
@@ -228,6 +257,7 @@ class SegmentCheck {
     if (this.#misplaced) return false
     indexes.batch(batch, position)
     if (this.#host.deep) this.#checkRecords(batch, position, bytes, view)
+    this.#producers?.batch(batch, bytes, view)
     this.#passed = batch.lastOffset + 1
     if (this.#segment.facts.cleanedUpTo === null) this.#expected = this.#passed
     return true
@@ -237,7 +267,7 @@ class SegmentCheck {
     const cursor = this.#cursor
     try {
       cursor.open(bytes, view, batch.position)
-      while (cursor.next());
+      while (cursor.next()) if (batch.isControl) readControlRecord(cursor)
     } catch (error) {
       const isUnsupported = VarveError.is(error, 'UNSUPPORTED')
       if (!(error instanceof BatchDamage) && !isUnsupported) throw error

@@ -341,6 +341,7 @@ export class ProducerLife {
     for (const isolation of ['read_committed', 'read_uncommitted'] as const) {
       expect(await this.#rig.read(isolation, start)).toEqual(this.#model.read(isolation, start))
     }
+    expect(await this.#rig.verify()).toEqual([])
     expect(await readBeside(this.#fs, this.#clock)).toEqual(this.#model.read('read_committed'))
   }
 }

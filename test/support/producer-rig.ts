@@ -97,6 +97,11 @@ export class ProducerRig {
     this.opened.engine.sealActive(this.log)
   }
 
+  /** What a deep look finds wrong. */
+  verify(): Promise<unknown[]> {
+    return settled(collected(this.store.verify({ deep: true })), this.#clock)
+  }
+
   flush(): Promise<void> {
     return settled(this.store.flush(), this.#clock)
   }

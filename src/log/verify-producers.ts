@@ -1,0 +1,110 @@
+/**
+ * Checking what files say of producers and aborted transactions against the batches of their log.
+ *
+ * Owns     the producers as the batches tell them, segment by segment in order.
+ * Holds    Reads only. Of what lies behind damage nothing is said until a sidecar tells the producers again. Producers
+ *          that were forgotten in time may be missing from a file; one that is there must be as the batches have it.
+ */
+import { ProducerState } from '../metadata/producer-state.ts'
+import { readProducerSnapshot } from '../metadata/producer-snapshot.ts'
+import type { Producer } from '../metadata/producer-table.ts'
+import type { TransactionIndex } from '../index/transaction-index.ts'
+import type { BatchScan } from '../segment/batch-scan.ts'
+import { producedBy } from '../segment/produced.ts'
+import { segmentFile } from '../segment/segment-files.ts'
+import type { Segment } from '../segment/segment.ts'
+import type { Sidecar } from '../segment/sidecar.ts'
+import type { PartitionLog } from './log.ts'
+import { producersBefore, readSnapshot, sealedProducers } from './stored-producers.ts'
+import type { Complaint, VerifyHost } from './verify-segment.ts'
+
+type Tell = (complaint: Complaint) => void
+
+export class ProducerCheck {
+  readonly #host: VerifyHost
+  readonly #log: PartitionLog
+  /** Undefined: not known. */
+  #producers: ProducerState | undefined
+  /** What the markers of the segment have aborted, as text. */
+  #aborted: string[] = []
+
+  constructor(host: VerifyHost, log: PartitionLog) {
+    this.#host = host
+    this.#log = log
+    this.#producers = producersBefore(host.filesOf(log), log.view.segments[0]!)
+  }
+
+  /** A segment begins: the snapshot there is that of all before it. */
+  begin(segment: Segment, tell: Tell): void {
+    this.#aborted = []
+    if (this.#producers === undefined) return
+    const { directory, baseOffset } = segment
+    const bytes = readSnapshot(this.#host.filesOf(this.#log), directory, baseOffset)
+    if (bytes !== undefined) this.#compare(bytes, segmentFile(directory, baseOffset, 'snapshot'), baseOffset, tell)
+  }
+
+  batch(batch: BatchScan, bytes: Uint8Array, view: DataView): void {
+    if (this.#producers === undefined) return
+    const produced = producedBy(batch, bytes, view)
+    if (produced === undefined) return
+    this.#producers.replay(produced)
+    if (produced.aborted !== undefined) this.#aborted.push(lineOf(produced.aborted))
+  }
+
+  /** What comes next was damaged. */
+  lose(): void {
+    this.#producers = undefined
+  }
+
+  /** A sealed segment ends, with all its batches. */
+  end(segment: Segment, sidecar: Sidecar, tell: Tell): void {
+    const path = segmentFile(segment.directory, segment.baseOffset, 'varve')
+    if (this.#producers !== undefined) {
+      this.#compareAborted(sidecar.aborted, path, segment, tell)
+      const state = sidecar.producerState
+      const isNone = state === undefined && !this.#mayForget && this.#producers.size > 0
+      if (isNone) tell({ path, what: 'knows of no producer, and its log has some', offset: segment.baseOffset })
+      if (state !== undefined) this.#compare(state, path, segment.nextOffset, tell)
+    }
+    this.#producers = sealedProducers(sidecar)
+  }
+
+  get #mayForget(): boolean {
+    return this.#log.config.producerExpirationMs !== -1
+  }
+
+  #compareAborted(found: TransactionIndex, path: string, segment: Segment, tell: Tell): void {
+    const lines = found.entries.map(lineOf)
+    if (lines.join() === this.#aborted.join()) return
+    const what = `says that ${lines.length} transactions were aborted, and the log ${this.#aborted.length}, or other ones`
+    tell({ path, what, offset: segment.baseOffset })
+  }
+
+  #compare(snapshot: Uint8Array, path: string, offset: number, tell: Tell): void {
+    const known = this.#producers!
+    let count = 0
+    readProducerSnapshot(snapshot, (producer) => {
+      count++
+      const told = known.get(producer.id)
+      if (told === undefined || isSame(told, producer)) return
+      tell({ path, what: `tells of producer ${producer.id} what its log does not`, offset })
+    })
+    if (count === known.size || (count < known.size && this.#mayForget)) return
+    tell({ path, what: `knows ${count} producers, and its log ${known.size}`, offset })
+  }
+}
+
+function lineOf(transaction: TransactionIndex['entries'][number]): string {
+  const { producerId, firstOffset, lastOffset, lastStableOffset } = transaction
+  return `${producerId} ${firstOffset} ${lastOffset} ${lastStableOffset}`
+}
+
+/** A snapshot has the newest batch only. */
+function isSame(a: Producer, b: Producer): boolean {
+  const facts = ({ epoch, coordinatorEpoch, lastTimestamp, transactionFirst, batches }: Producer): string => {
+    const newest = batches.at(-1)
+    const batch = [newest?.lastSequence, newest?.lastOffset, newest?.offsetDelta]
+    return [epoch, coordinatorEpoch, lastTimestamp, transactionFirst, ...batch].join()
+  }
+  return facts(a) === facts(b)
+}
