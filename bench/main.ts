@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect, parseArgs } from 'node:util'
 import { d5Durability } from './d5-durability.ts'
+import { d10Producers } from './d10-producers.ts'
 import { eventLoop } from './event-loop.ts'
 import { requireSpace, type Benchmark, type BenchContext, type BenchResult } from './harness.ts'
 import { latency } from './latency.ts'
@@ -32,6 +33,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   latency,
   eventLoop,
   d5Durability,
+  d10Producers,
 ]
 
 const HELP = `npm run bench -- [options]

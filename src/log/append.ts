@@ -14,7 +14,7 @@ import type { BatchFacts } from '../segment/batch-builder.ts'
 import { CODECS, patchBatchPlace, RECORDS, TRANSACTIONAL } from '../segment/batch-format.ts'
 import { requireCodec } from '../segment/compression.ts'
 import { NO_HEADERS } from '../segment/headers.ts'
-import type { ProducedBatch } from '../metadata/producer-state.ts'
+import type { ProducedBatch, SentBatch } from '../metadata/producer-state.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
 import type { Committer } from './commit.ts'
 import { type FormBuffer, Forming } from './forming.ts'
@@ -44,13 +44,7 @@ export class RecordDraft {
 }
 
 /** Who sends a batch, and as what. */
-export interface BatchProducer {
-  readonly producerId: number
-  readonly producerEpoch: number
-  /** Sequence of its first record. */
-  readonly baseSequence: number
-  readonly isTransactional: boolean
-}
+export type BatchProducer = SentBatch
 
 /** One whole batch that is built apart from its log, where it may still be refused; its offsets come later. */
 export class BatchBuild {
@@ -186,8 +180,9 @@ function factsFor(host: AppendHost, log: PartitionLog, draft: RecordDraft): Batc
 
 function producerFacts(facts: BatchFacts, producer: BatchProducer): BatchFacts {
   const { producerId, producerEpoch, baseSequence, isTransactional } = producer
+  const { leaderEpoch, logAppendTime } = facts
   const attributes = isTransactional ? facts.attributes | TRANSACTIONAL : facts.attributes
-  return { ...facts, producerId, producerEpoch, baseSequence, attributes }
+  return { leaderEpoch, producerId, producerEpoch, baseSequence, attributes, logAppendTime }
 }
 
 function enter(forming: Forming, draft: RecordDraft, recordBytes: number): void {

@@ -11,7 +11,7 @@
 import { allocate } from '../base/arena.ts'
 import { VarveError } from '../base/errors.ts'
 import { addSequence, lastSequence } from '../base/sequence.ts'
-import type { EndMarker, ProducedBatch, SentBatch, Verdict } from '../metadata/producer-state.ts'
+import type { EndMarker, ProducedBatch, Verdict } from '../metadata/producer-state.ts'
 import { NONE } from '../segment/batch-format.ts'
 import { MARKER_BYTES, writeMarker } from '../segment/control-record.ts'
 import { addWaiter, checkAppend, enqueueBatch, startWaiting } from './append.ts'
@@ -48,9 +48,10 @@ export function addProduced(host: AppendHost, build: BatchBuild, draft: RecordDr
  */
 export function produceBatch(host: AppendHost, build: BatchBuild, disk: boolean): Produced {
   const { log, records } = build
-  const sent = sentBatch(build.producer!, records)
+  const sent = build.producer!
+  const last = lastSequence(sent.baseSequence, records - 1)
   try {
-    const verdict = log.producers.check(sent)
+    const verdict = log.producers.check(sent, last)
     if (typeof verdict === 'object') {
       build.release()
       return { firstOffset: verdict.lastOffset - verdict.offsetDelta, isDuplicate: true }
@@ -59,7 +60,7 @@ export function produceBatch(host: AppendHost, build: BatchBuild, disk: boolean)
     const buffer = build.finish()
     checkAppend(host, log, buffer.end)
     const firstOffset = log.logEnd
-    const batch = producedBatch(sent, firstOffset, records, buffer.batches[0]!.maxTimestamp)
+    const batch = producedBatch(sent, last, firstOffset, records, buffer.batches[0]!.maxTimestamp)
     log.producers.append(batch)
     enqueueBatch(host, log, buffer, records, disk, batch)
     return { firstOffset, isDuplicate: false }
@@ -111,17 +112,24 @@ function isOf(owner: BatchProducer | undefined, producer: BatchProducer): boolea
   )
 }
 
-function sentBatch(producer: BatchProducer, records: number): SentBatch {
-  const { producerId, producerEpoch, baseSequence, isTransactional } = producer
-  const last = lastSequence(baseSequence, records - 1)
-  return { producerId, producerEpoch, baseSequence, lastSequence: last, isTransactional }
-}
-
-function producedBatch(sent: SentBatch, baseOffset: number, records: number, timestamp: number): ProducedBatch {
-  const { producerId, producerEpoch, lastSequence: last, isTransactional } = sent
-  const lastOffset = baseOffset + records - 1
-  const who = { producerId, producerEpoch, lastSequence: last, baseOffset, lastOffset, timestamp }
-  return { ...who, isTransactional, marker: undefined, aborted: undefined }
+function producedBatch(
+  sent: BatchProducer,
+  last: number,
+  baseOffset: number,
+  records: number,
+  timestamp: number,
+): ProducedBatch {
+  return {
+    producerId: sent.producerId,
+    producerEpoch: sent.producerEpoch,
+    lastSequence: last,
+    baseOffset,
+    lastOffset: baseOffset + records - 1,
+    timestamp,
+    isTransactional: sent.isTransactional,
+    marker: undefined,
+    aborted: undefined,
+  }
 }
 
 function markerBuffer(marker: Parameters<typeof writeMarker>[2]): FormBuffer {
@@ -141,7 +149,7 @@ function markerBuffer(marker: Parameters<typeof writeMarker>[2]): FormBuffer {
   return buffer
 }
 
-function refused(log: PartitionLog, sent: SentBatch, verdict: Verdict): VarveError {
+function refused(log: PartitionLog, sent: BatchProducer, verdict: Verdict): VarveError {
   const { producerId, producerEpoch } = sent
   if (verdict === 'fenced') return fenced(log, producerId, `Its batch of epoch ${producerEpoch}`)
   if (verdict === 'gap') return outOfOrder(log, sent)
@@ -157,7 +165,7 @@ function fenced(log: PartitionLog, producerId: number, what: string): VarveError
   return new VarveError('PRODUCER_FENCED', message, { id: String(producerId) }, { outcome: 'definite' })
 }
 
-function outOfOrder(log: PartitionLog, sent: SentBatch): VarveError<'OUT_OF_ORDER_SEQUENCE'> {
+function outOfOrder(log: PartitionLog, sent: BatchProducer): VarveError<'OUT_OF_ORDER_SEQUENCE'> {
   const { topic, partition } = log
   const known = log.producers.get(sent.producerId)!
   const last = known.epoch === sent.producerEpoch ? (known.batches.at(-1)?.lastSequence ?? NONE) : NONE

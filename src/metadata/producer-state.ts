@@ -5,7 +5,8 @@
  *          transactions as of all that was appended.
  *
  *            table      what stands in the segments         `written` moves it on; snapshots are of it
- *            ahead      producers of batches on their way   `append` moves it on, `takeBack` gives it up
+ *            ahead      producers of batches on their way   `append` moves it on, `takeBack` gives it up; the table
+ *                                                           gets them when the last one is written, or it is asked
  *
  * Holds    A producer's batches follow each other without a gap, and one that was stored before is known by its first
  *          and last sequence while it is among the last five. An epoch never falls, a coordinator's neither; but what
@@ -49,7 +50,6 @@ export interface SentBatch {
   readonly producerId: number
   readonly producerEpoch: number
   readonly baseSequence: number
-  readonly lastSequence: number
   readonly isTransactional: boolean
 }
 
@@ -63,12 +63,15 @@ const NONE = -1
 
 export class ProducerState {
   readonly #table = new ProducerTable()
-  /** Of batches that are appended and not written, with the last offset of the newest one. */
-  #ahead: Map<number, { readonly producer: Producer; readonly lastOffset: number }> | undefined
+  /** Producers of batches that are appended and not written. */
+  #ahead: Map<number, Ahead> | undefined
+  /** The one of them that was asked for last. */
+  #latest: Ahead | undefined
   #transactions: OpenTransactions | undefined
 
   /** How many producers are known in what is written. */
   get size(): number {
+    this.#catchUp()
     return this.#table.size
   }
 
@@ -84,12 +87,13 @@ export class ProducerState {
 
   /** All producers as of what is written. */
   producers(): Iterable<Producer> {
+    this.#catchUp()
     return this.#table
   }
 
   /** A producer with all that was appended. */
   get(id: number): Producer | undefined {
-    return this.#ahead?.get(id)?.producer ?? this.#table.get(id)
+    return this.#aheadOf(id)?.producer ?? this.#table.get(id)
   }
 
   /** What `read_committed` may show below the high watermark ends here at the latest; Infinity: nothing bounds it. */
@@ -98,11 +102,13 @@ export class ProducerState {
   }
 
   /** Whether the log may take a batch of records now. */
-  check(sent: SentBatch): Verdict {
+  check(sent: SentBatch, lastSequence: number): Verdict {
     const producer = this.get(sent.producerId)
     if (producer === undefined) return 'ok'
     if (producer.epoch === sent.producerEpoch) {
-      for (const batch of producer.batches) if (isSame(batch, sent)) return batch
+      const { batches } = producer
+      for (let i = batches.length - 1; i >= 0; i--)
+        if (isSame(batches[i]!, sent.baseSequence, lastSequence)) return batches[i]!
     }
     if (sent.producerEpoch < producer.epoch) return 'fenced'
     if (!follows(producer, sent)) return 'gap'
@@ -124,14 +130,18 @@ export class ProducerState {
 
   /** `batch` stands in its segment. */
   written(batch: ProducedBatch): void {
-    const ahead = this.#ahead?.get(batch.producerId)
+    const { producerId } = batch
+    const ahead = this.#aheadOf(producerId)
     if (ahead?.lastOffset === batch.lastOffset) {
       this.#table.set(ahead.producer)
-      this.#ahead!.delete(batch.producerId)
+      this.#ahead!.delete(producerId)
+      if (ahead === this.#latest) this.#latest = undefined
       return
     }
-    const producer = this.#table.get(batch.producerId) ?? newProducer(batch.producerId)
-    this.#table.set(advanced(producer, batch))
+    const producer = ahead?.written ?? this.#known(producerId)
+    advance(producer, batch)
+    if (ahead === undefined) this.#table.set(producer)
+    else ahead.isBehind = true
   }
 
   /** A batch that was found in a segment: as `append` and `written`. */
@@ -142,7 +152,9 @@ export class ProducerState {
 
   /** The log ends at `logEnd` again; of what is not written only `left` is still on its way. */
   takeBack(logEnd: number, left: Iterable<ProducedBatch>): void {
+    this.#catchUp()
     this.#ahead = undefined
+    this.#latest = undefined
     for (const batch of left) this.#advance(batch)
     this.#transactions?.takeBack(logEnd)
   }
@@ -154,11 +166,13 @@ export class ProducerState {
       producer.transactionFirst !== NONE ||
       this.#ahead?.has(producer.id) === true ||
       this.openTransactions.has(producer.id)
+    this.#catchUp()
     this.#table.keep(isKept)
   }
 
   /** The bytes of a snapshot of what is written; undefined when there is no producer. */
   encode(): Uint8Array<ArrayBuffer> | undefined {
+    this.#catchUp()
     return this.#table.size === 0 ? undefined : encodeProducerSnapshot(this.#table, this.#table.size)
   }
 
@@ -176,10 +190,40 @@ export class ProducerState {
     return state
   }
 
+  #aheadOf(id: number): Ahead | undefined {
+    if (this.#latest?.producer.id === id) return this.#latest
+    return (this.#latest = this.#ahead?.get(id))
+  }
+
+  #known(id: number): Producer {
+    return this.#table.get(id) ?? newProducer(id)
+  }
+
+  /** The table gets what was written of producers whose newest batch was not. */
+  #catchUp(): void {
+    if (this.#ahead === undefined) return
+    for (const ahead of this.#ahead.values()) {
+      if (ahead.isBehind) this.#table.set(ahead.written)
+      ahead.isBehind = false
+    }
+  }
+
   #advance(batch: ProducedBatch): void {
-    const producer = this.get(batch.producerId) ?? newProducer(batch.producerId)
-    this.#ahead ??= new Map()
-    this.#ahead.set(batch.producerId, { producer: advanced(producer, batch), lastOffset: batch.lastOffset })
+    const { producerId, lastOffset } = batch
+    let ahead = this.#aheadOf(producerId)
+    if (ahead === undefined) {
+      ahead = {
+        producer: this.#known(producerId),
+        lastOffset,
+        written: this.#known(producerId),
+        isBehind: false,
+      }
+      this.#ahead ??= new Map()
+      this.#ahead.set(producerId, ahead)
+      this.#latest = ahead
+    }
+    advance(ahead.producer, batch)
+    ahead.lastOffset = lastOffset
   }
 
   /** Transactions begin and end with what is appended. */
@@ -199,14 +243,21 @@ export class ProducerState {
   }
 }
 
+/** A producer with all that was appended, and the last offset of its newest batch or marker. */
+interface Ahead {
+  readonly producer: Producer
+  lastOffset: number
+  /** The same with what was written, which the table may not have. */
+  readonly written: Producer
+  isBehind: boolean
+}
+
 const NO_TRANSACTIONS: ReadonlyMap<number, number> = new Map()
 
 /** The same batch again: a part of it, or more, would be no repeat. */
-function isSame(batch: RememberedBatch, sent: SentBatch): boolean {
-  return (
-    batch.lastSequence === sent.lastSequence &&
-    subtractSequence(batch.lastSequence, batch.offsetDelta) === sent.baseSequence
-  )
+function isSame(batch: RememberedBatch, baseSequence: number, lastSequence: number): boolean {
+  if (batch.lastSequence !== lastSequence) return false
+  return subtractSequence(lastSequence, batch.offsetDelta) === baseSequence
 }
 
 /**
@@ -221,30 +272,32 @@ function follows(producer: Producer, sent: SentBatch): boolean {
   return sent.baseSequence === addSequence(last.lastSequence, 1)
 }
 
-/** The producer as it is when `batch` is in the log. */
-function advanced(producer: Producer, batch: ProducedBatch): Producer {
-  const { producerEpoch: epoch, timestamp: lastTimestamp, marker } = batch
-  const known = producer.epoch === epoch ? producer.batches : []
-  const { id, coordinatorEpoch, transactionFirst } = producer
+/** Makes of a producer what it is when `batch` is in the log. */
+function advance(producer: Producer, batch: ProducedBatch): void {
+  const { batches } = producer
+  const { producerEpoch, baseOffset, lastOffset, lastSequence, marker } = batch
+  if (producer.epoch !== producerEpoch) batches.length = 0
+  producer.epoch = producerEpoch
+  producer.lastTimestamp = batch.timestamp
   if (marker !== undefined) {
-    return {
-      id,
-      epoch,
-      coordinatorEpoch: marker.coordinatorEpoch,
-      lastTimestamp,
-      transactionFirst: NONE,
-      batches: known,
-    }
+    producer.coordinatorEpoch = marker.coordinatorEpoch
+    producer.transactionFirst = NONE
+    return
   }
-  const { lastSequence, lastOffset, baseOffset } = batch
-  const newest = { lastSequence, lastOffset, offsetDelta: lastOffset - baseOffset }
-  const isFirst = batch.isTransactional && transactionFirst === NONE
-  return {
-    id,
-    epoch,
-    coordinatorEpoch,
-    lastTimestamp,
-    transactionFirst: isFirst ? baseOffset : transactionFirst,
-    batches: known.length < REMEMBERED_BATCHES ? [...known, newest] : [...known.slice(1), newest],
+  remember(batches, lastSequence, lastOffset, lastOffset - baseOffset)
+  if (batch.isTransactional && producer.transactionFirst === NONE) producer.transactionFirst = baseOffset
+}
+
+/** The newest takes the place of the oldest one, when there are enough. */
+function remember(batches: RememberedBatch[], lastSequence: number, lastOffset: number, offsetDelta: number): void {
+  if (batches.length < REMEMBERED_BATCHES) {
+    batches.push({ lastSequence, lastOffset, offsetDelta })
+    return
   }
+  const newest = batches[0]!
+  for (let i = 1; i < REMEMBERED_BATCHES; i++) batches[i - 1] = batches[i]!
+  newest.lastSequence = lastSequence
+  newest.lastOffset = lastOffset
+  newest.offsetDelta = offsetDelta
+  batches[REMEMBERED_BATCHES - 1] = newest
 }

@@ -39,10 +39,10 @@ const NO_PLACES = new Int32Array(0)
 
 /** A batch that a producer wrote. */
 export interface RememberedBatch {
-  readonly lastSequence: number
-  readonly lastOffset: number
+  lastSequence: number
+  lastOffset: number
   /** Last offset minus first offset. */
-  readonly offsetDelta: number
+  offsetDelta: number
 }
 
 /** What is known of a producer; -1 stands for none. */
@@ -55,7 +55,7 @@ export interface Producer {
   /** First offset of its open transaction. */
   transactionFirst: number
   /** The newest, at most five, oldest first. */
-  batches: readonly RememberedBatch[]
+  readonly batches: RememberedBatch[]
 }
 
 export function newProducer(id: number): Producer {
