@@ -3,8 +3,8 @@
  *
  * Batches go through the log's own face: producers of the public one come with transactions.
  *
- * `checks`   the same batches with and without a producer id, in pairs, in one store; the share of the throughput that is
- *            lost, its median over the pairs and the interval that holds the true median with 95 %
+ * `checks`   the same batches with and without a producer id, a window of each in turn; a pair is a fresh store. The
+ *            share of the throughput that is lost, its median over the pairs and the 95 % interval of that
  * `open`     a partition that 100 000 producers have written to, closed in order: from `openStore` to its handle
  */
 import { join } from 'node:path'

@@ -8,7 +8,7 @@
 import { errnoOf, VarveError } from './base/errors.ts'
 import type { FileSystem } from './base/file-system.ts'
 import type { PartitionLog } from './log/log.ts'
-import type { VerifyHost } from './log/verify-segment.ts'
+import type { VerifyHost } from './log/verify-host.ts'
 import { readCatalog } from './metadata/catalog.ts'
 import type { Catalog } from './metadata/catalog.ts'
 import { readCloseRecord } from './metadata/close-record.ts'

@@ -5,8 +5,8 @@
  * Holds    Reads only. Of what lies behind damage nothing is said until a sidecar tells the producers again. Producers
  *          that were forgotten in time may be missing from a file; one that is there must be as the batches have it.
  */
-import { ProducerState } from '../metadata/producer-state.ts'
 import { readProducerSnapshot } from '../metadata/producer-snapshot.ts'
+import type { ProducerState } from '../metadata/producer-state.ts'
 import type { Producer } from '../metadata/producer-table.ts'
 import type { TransactionIndex } from '../index/transaction-index.ts'
 import type { BatchScan } from '../segment/batch-scan.ts'
@@ -16,7 +16,7 @@ import type { Segment } from '../segment/segment.ts'
 import type { Sidecar } from '../segment/sidecar.ts'
 import type { PartitionLog } from './log.ts'
 import { producersBefore, readSnapshot, sealedProducers } from './stored-producers.ts'
-import type { Complaint, VerifyHost } from './verify-segment.ts'
+import type { Complaint, VerifyHost } from './verify-host.ts'
 
 type Tell = (complaint: Complaint) => void
 
@@ -76,7 +76,7 @@ export class ProducerCheck {
   #compareAborted(found: TransactionIndex, path: string, segment: Segment, tell: Tell): void {
     const lines = found.entries.map(lineOf)
     if (lines.join() === this.#aborted.join()) return
-    const what = `says that ${lines.length} transactions were aborted, and the log ${this.#aborted.length}, or other ones`
+    const what = `tells of ${lines.length} aborted transactions, and its log of ${this.#aborted.length}, or of others`
     tell({ path, what, offset: segment.baseOffset })
   }
 

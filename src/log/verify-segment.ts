@@ -20,6 +20,7 @@ import { LOG_BLOCK_BYTES } from '../segment/sidecar-sections.ts'
 import type { IndexFileKind } from '../segment/sidecar-sections.ts'
 import { Sidecar } from '../segment/sidecar.ts'
 import type { PartitionLog } from './log.ts'
+import type { Complaint, VerifyHost } from './verify-host.ts'
 import { IndexWalk } from './verify-indexes.ts'
 import type { ProducerCheck } from './verify-producers.ts'
 
@@ -27,25 +28,6 @@ const MAX_SIDECAR = 64 * 1024 * 1024
 const MAX_INDEX = 1024 * 1024 * 1024
 const NOTHING = new Uint8Array(0)
 const BLOCKS_AT_ONCE = 16
-
-/** What is wrong with a file; `offset` is the first one concerned. */
-export interface Complaint {
-  readonly path: string
-  readonly what: string
-  readonly offset?: number | undefined
-  /** Written by a newer version. */
-  readonly isNewer?: boolean
-}
-
-export interface VerifyHost {
-  readonly fileSystem: FileSystem
-  /** Where the files of a log are read now: a store that follows another one may change over to other files. */
-  filesOf(log: PartitionLog): FileSystem
-  readonly deep: boolean
-  /** Throws when nobody wants to know any more. */
-  checkAborted(): void
-  complain(complaint: Complaint): void
-}
 
 /** Bytes `[from, to)` of a data file are damaged. */
 interface Damage {
