@@ -10,7 +10,7 @@ import { testClock } from '../../src/base/test-clock.ts'
 import { VarveError } from '../../src/base/errors.ts'
 import { after, MOST_SEQUENCE, ProducerModel } from './producer-model.ts'
 import type { Entry, Known } from './producer-model.ts'
-import { ProducerRig, readBeside, truncate } from './producer-rig.ts'
+import { FollowerRig, ProducerRig, readBeside, truncate } from './producer-rig.ts'
 import type { Handed } from './producer-rig.ts'
 
 interface Produce {
@@ -76,6 +76,8 @@ export class ProducerLife {
   /** Everything below is durable, whatever came of the calls since. */
   #floor = 0
   #crashed = false
+  /** Goes on from one open of the writer to the next. */
+  #follower: FollowerRig | undefined
   #isFull = false
 
   private constructor(fs: SimulatedFileSystem) {
@@ -262,6 +264,7 @@ export class ProducerLife {
     await this.#closed()
     if (this.#crashed) return
     const at = Math.max(offset, this.#model.logStart)
+    this.#follower = undefined
     const end = await truncate(this.#fs, this.#clock, ++this.#turn, at)
     expect(end).toBeLessThanOrEqual(Math.max(at, this.#model.logStart))
     expect(this.#model.cut(Math.min(end, this.#model.end))).toBe(true)
@@ -303,6 +306,7 @@ export class ProducerLife {
 
   async #recover(): Promise<void> {
     this.#crashed = false
+    this.#follower = undefined
     this.#fs.onOperation(undefined)
     this.#makeRoom()
     const durable = Math.max(this.#floor, ...this.#calls.map((call) => (call.ack === 'disk' ? call.end : 0)))
@@ -343,6 +347,8 @@ export class ProducerLife {
     }
     expect(await this.#rig.verify()).toEqual([])
     expect(await readBeside(this.#fs, this.#clock)).toEqual(this.#model.read('read_committed'))
+    this.#follower ??= await FollowerRig.open(this.#fs, this.#clock)
+    expect(await this.#follower.read()).toEqual(this.#model.read('read_committed'))
   }
 }
 

@@ -14,7 +14,7 @@ import { openForWriting } from '../../src/store-open.ts'
 import type { OpenedStore } from '../../src/store-open.ts'
 import { StoreTopics } from '../../src/store-topics.ts'
 import { WritableStore } from '../../src/store-writable.ts'
-import type { RawTopic, TopicConfig } from '../../src/varve.ts'
+import type { RawTopic, ReadStore, TopicConfig } from '../../src/varve.ts'
 import { openStore } from '../../src/varve.ts'
 import { collected } from './collected.ts'
 import { settled } from './sim-workload.ts'
@@ -113,14 +113,40 @@ export class ProducerRig {
 
 /** Opens the store read-only beside whoever has it open, and reads it. */
 export async function readBeside(fileSystem: SimulatedFileSystem, clock: TestClock): Promise<string[]> {
-  const store = await settled(openStore(DIRECTORY, { mode: 'read-only', fileSystem, clock }), clock)
+  const follower = await FollowerRig.open(fileSystem, clock)
   try {
-    return await settled(
-      store.topic('t').then((topic) => readAll(topic, 'read_committed', 'earliest')),
-      clock,
-    )
+    return await follower.read()
   } finally {
-    await settled(store.close(), clock)
+    await follower.close()
+  }
+}
+
+/** The store as another process sees it. */
+export class FollowerRig {
+  readonly #store: ReadStore
+  readonly #clock: TestClock
+
+  private constructor(store: ReadStore, clock: TestClock) {
+    this.#store = store
+    this.#clock = clock
+  }
+
+  static async open(fileSystem: SimulatedFileSystem, clock: TestClock): Promise<FollowerRig> {
+    const store = await settled(openStore(DIRECTORY, { mode: 'read-only', fileSystem, clock }), clock)
+    return new FollowerRig(store, clock)
+  }
+
+  /** All committed records as of now. */
+  read(): Promise<string[]> {
+    const all = async (): Promise<string[]> => {
+      await this.#store.refresh()
+      return readAll(await this.#store.topic('t'), 'read_committed', 'earliest')
+    }
+    return settled(all(), this.#clock)
+  }
+
+  close(): Promise<void> {
+    return settled(this.#store.close(), this.#clock)
   }
 }
 
