@@ -8,7 +8,7 @@ import type { PartitionLog } from './log.ts'
 
 /** CORRUPT at `position` of a segment; `offset` is the first one that cannot be read. */
 export function damagedSegment(
-  log: PartitionLog,
+  log: Pick<PartitionLog, 'topic' | 'partition'>,
   segment: Segment,
   position: number,
   what: string,

@@ -14,6 +14,7 @@
  */
 import type { FilePool, PooledFile } from '../base/file-pool.ts'
 import type { FileSystem } from '../base/file-system.ts'
+import { MAX_RELATIVE_OFFSET } from '../index/offset-index.ts'
 import type { DurableEnd } from '../journal/entry-format.ts'
 import { ProducerState } from '../metadata/producer-state.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
@@ -42,11 +43,18 @@ export interface RecoverHost {
   countVerified(bytes: number): void
 }
 
+/** History that another program wrote: any leader epoch is legal in it, and so are holes. */
+export interface ForeignHistory {
+  /** A data file is judged, before the next one, at `nextBase`, is looked at. */
+  judged(segment: Segment, hasHoles: boolean, nextBase: number | undefined): Promise<void>
+}
+
 /** What the journal says of a log. */
 export interface Frontier {
   readonly end: DurableEnd
   readonly logStart: number
   readonly localStart: number
+  readonly foreign?: ForeignHistory | undefined
 }
 
 /** The data files of a log, each through one descriptor from the first write to the last sync. */
@@ -81,8 +89,9 @@ export async function recoverLog(
 ): Promise<PartitionLog> {
   const recovery = new LogRecovery(host, identity, config, files, frontier)
   for (const [i, base] of bases.entries()) {
-    if (!(await recovery.take(base, bases[i + 1]))) {
-      recovery.quarantine(bases.slice(i + 1))
+    const later = bases.slice(i + 1)
+    if (!(await recovery.take(base, later))) {
+      recovery.quarantine(later)
       break
     }
   }
@@ -99,6 +108,8 @@ class LogRecovery {
   /** At the end of the last segment; of a sealed one only once it is needed. */
   #producers: ProducerState | Sidecar = new ProducerState()
   #nextOffset: number | undefined
+  /** Offsets are missing in the segment that is walked. */
+  #hasHoles = false
 
   constructor(
     host: RecoverHost,
@@ -114,21 +125,22 @@ class LogRecovery {
     this.#frontier = frontier
   }
 
-  /** Takes the next data file; false: the log ends before it or in it. */
-  async take(base: number, nextBase: number | undefined): Promise<boolean> {
-    const { end } = this.#frontier
+  /** Takes the next data file, behind which are the `later` ones; false: the log ends before it or in it. */
+  async take(base: number, later: readonly number[]): Promise<boolean> {
+    const { end, foreign } = this.#frontier
+    const nextBase = later[0]
     if (base < (this.#nextOffset ?? 0)) {
       // Of an earlier life: its offsets are in the segment before.
       this.quarantine([base])
       return true
     }
     const above = base >= end.nextOffset && base !== end.segmentBase
-    if (above && base !== (this.#nextOffset ?? this.#frontier.localStart)) {
+    if (above && foreign === undefined && base !== (this.#nextOffset ?? this.#frontier.localStart)) {
       this.quarantine([base])
       return false
     }
     const expected = Math.max(this.#nextOffset ?? base, this.#frontier.logStart)
-    if (!above && base > expected) this.#lost(expected, base)
+    if (!above && foreign === undefined && base > expected) this.#lost(expected, base)
     const interval = this.#config.indexIntervalBytes
     const segment = new Segment(this.#files.of(base), this.#identity.directory, emptyFacts(base), 'active', interval)
     const size = segment.data.open().sizeSync()
@@ -137,9 +149,11 @@ class LogRecovery {
     if (nextBase !== undefined && base < end.segmentBase && this.#takeSealed(segment, size)) return true
     segment.clearIndexes()
     const durable = base < end.segmentBase ? size : base === end.segmentBase ? end.position : 0
-    const whole = await this.#scan(segment, size, durable, nextBase)
+    this.#hasHoles = false
+    const whole = await this.#scan(segment, size, durable, later)
     // An open that failed half way may have cut it, and not made that durable.
     if (segment.sizeBytes === 0) segment.markUnsynced(0)
+    await foreign?.judged(segment, this.#hasHoles, whole ? nextBase : undefined)
     this.#add(segment)
     return whole
   }
@@ -206,18 +220,19 @@ class LogRecovery {
   }
 
   /** Walks a data file of which the first `durable` bytes are below the frontier; false: it was cut. */
-  async #scan(segment: Segment, size: number, durable: number, nextBase: number | undefined): Promise<boolean> {
+  async #scan(segment: Segment, size: number, durable: number, later: readonly number[]): Promise<boolean> {
+    const nextBase = later[0]
     let from = 0
     // Order matters: after a failed sync the cache may drop what it shows at any moment. What was written again stays.
     if (size > durable) this.#rewrite(segment, durable, size)
     for (;;) {
-      const walked = await this.#walk(segment, from, size, durable, this.#endOf(segment, nextBase))
+      const walked = await this.#walk(segment, from, size, durable, nextBase)
       this.#host.countVerified(walked.position - from)
       if (walked.end === 'clean-end' && walked.position >= size) break
-      if (walked.position >= durable) return this.#cut(segment, walked.position, size)
+      if (walked.position >= durable) return this.#cut(segment, walked.position, size, later)
       const what = walked.end === 'clean-end' ? 'offsets out of place' : walked.end
       from = this.#skipDamage(segment, walked.position, Math.min(durable, size), what, nextBase)
-      if (from === -1) break
+      if (from >= size) break
     }
     return true
   }
@@ -228,25 +243,43 @@ class LogRecovery {
     return segment.baseOffset === end.segmentBase ? end.nextOffset : (nextBase ?? end.nextOffset)
   }
 
-  #walk(segment: Segment, from: number, size: number, durable: number, end: number): ReturnType<typeof walkFile> {
+  #walk(
+    segment: Segment,
+    from: number,
+    size: number,
+    durable: number,
+    nextBase: number | undefined,
+  ): ReturnType<typeof walkFile> {
     const options = { from, to: size, minOffset: segment.nextOffset, verify: true }
+    const end = this.#endOf(segment, nextBase)
     return segment.data.during((file) =>
       walkFile(file, options, (batch, position, slab) => {
         // No checksum covers a base offset.
-        if (position < durable ? batch.lastOffset >= end : !this.#isNext(batch, segment)) return false
-        segment.noteBatch(batch.baseOffset, batch.lastOffset, batch.maxTimestamp, batch.size, batch.leaderEpoch)
+        if (position < durable ? batch.lastOffset >= end : !this.#isNext(batch, segment, nextBase)) return false
+        if (batch.lastOffset - segment.baseOffset > MAX_RELATIVE_OFFSET) return false
+        this.#noteHole(batch, segment)
+        // A batch that the cleaner emptied says nothing about time.
+        const timestamp = batch.count === 0 ? -1 : batch.maxTimestamp
+        segment.noteBatch(batch.baseOffset, batch.lastOffset, timestamp, batch.size, batch.leaderEpoch)
         noteStored(this.#known(), segment, batch, slab)
         return true
       }),
     )
   }
 
-  /** Above the frontier only the last writer wrote, without a gap. */
-  #isNext(batch: BatchScan, segment: Segment): boolean {
+  /** Above the frontier only the last writer wrote, without a gap; of another program only the order is known. */
+  #isNext(batch: BatchScan, segment: Segment, nextBase: number | undefined): boolean {
+    if (this.#frontier.foreign !== undefined) return batch.lastOffset < (nextBase ?? Infinity)
     return batch.leaderEpoch === this.#host.lastEpoch && batch.baseOffset === segment.nextOffset
   }
 
-  /** Damage below the frontier: says so and goes on behind it. Answers where, -1 when nothing whole follows. */
+  /** Offsets that are missing behind damage are a part of it. */
+  #noteHole({ baseOffset, lastOffset, count }: BatchScan, segment: Segment): void {
+    const isWhole = baseOffset === segment.nextOffset && count === lastOffset - baseOffset + 1
+    if (!isWhole && !segment.isDamaged) this.#hasHoles = true
+  }
+
+  /** Damage below the frontier: says so. Answers where it ends: at a whole batch, or with what was promised durable. */
   #skipDamage(segment: Segment, position: number, durable: number, what: string, nextBase: number | undefined): number {
     const endOffset = this.#endOf(segment, nextBase)
     const bytes = new Uint8Array(durable - position)
@@ -263,16 +296,24 @@ class LogRecovery {
     segment.skipBytes((found === -1 ? durable : position + found) - position)
     if (found !== -1) return position + found
     segment.facts.nextOffset = endOffset
-    return -1
+    return durable
   }
 
-  #cut(segment: Segment, position: number, size: number): boolean {
+  async #cut(segment: Segment, position: number, size: number, later: readonly number[]): Promise<boolean> {
     if (size > position) {
+      if (this.#frontier.foreign !== undefined) await this.#quarantineFirst(later)
       this.#host.quarantine.takeTail(this.#identity, segment, position, size)
       segment.data.open().truncateSync(position)
       segment.markUnsynced(position)
     }
     return false
+  }
+
+  /** Where holes are legal, what lies behind a cut must be gone before the cut is made, or it would belong. */
+  async #quarantineFirst(later: readonly number[]): Promise<void> {
+    this.quarantine(later)
+    await this.#host.quarantine.sync()
+    await this.#host.fileSystem.syncDirectory(this.#identity.directory)
   }
 
   #rewrite(segment: Segment, from: number, to: number): void {

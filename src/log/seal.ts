@@ -26,8 +26,11 @@ import type { PartitionLog } from './log.ts'
 
 const NOTHING = new Uint8Array(0)
 
+/** What of a log matters here. */
+export type SealedLog = Pick<PartitionLog, 'topic' | 'partition' | 'fileSystem'>
+
 /** Seals a segment that is written to the end. `sealedAt` is store time. */
-export async function sealSegment(log: PartitionLog, segment: Segment, sealedAt: number): Promise<void> {
+export async function sealSegment(log: SealedLog, segment: Segment, sealedAt: number): Promise<void> {
   const { fileSystem } = log
   const { facts } = segment
   segment.times!.append(facts.maxTimestamp, Math.max(0, facts.maxTimestampOffset - facts.baseOffset))
@@ -75,7 +78,7 @@ export async function removeSidecar(fileSystem: FileSystem, segment: Segment): P
 }
 
 /** Reads the data file back, verifying every batch, and gathers what the sidecar says of it. */
-async function describe(log: PartitionLog, segment: Segment): Promise<SidecarBuilder> {
+async function describe(log: SealedLog, segment: Segment): Promise<SidecarBuilder> {
   const builder = new SidecarBuilder(segment.baseOffset)
   const walk = { from: 0, to: segment.sizeBytes, minOffset: segment.baseOffset, verify: true }
   const end = await segment.data.during((file) =>
