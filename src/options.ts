@@ -55,6 +55,7 @@ export interface TunableOpenOptions extends OpenOptions {
 export interface ResolvedOpenOptions extends Doors {
   readonly mode: 'read-write' | 'read-only'
   readonly create: boolean
+  readonly adopt: boolean
   /** What an append reaches when it does not say. */
   readonly durability: Durability
   /** With `{ intervalMs }`: how often appends at `os` are synced; null: not by time. */
@@ -74,6 +75,7 @@ const JOURNAL_BLOCK_BYTES = 4 * KIB
 const OPEN_NAMES = [
   'mode',
   'create',
+  'adopt',
   'durability',
   'localReads',
   'memoryBytes',
@@ -91,6 +93,7 @@ export function resolveOpenOptions(options: OpenOptions | undefined, doors: Door
   return Object.freeze({
     mode: oneOf(given.mode ?? 'read-write', ['read-write', 'read-only'], 'mode'),
     create: flag(given.create ?? true, 'create'),
+    adopt: flag(given.adopt ?? false, 'adopt'),
     ...durabilityOf(given.durability === undefined ? 'disk' : given.durability),
     localReads: oneOf(given.localReads ?? 'sync', ['sync', 'async', 'auto'], 'localReads'),
     memoryBytes: parseSize(given.memoryBytes ?? 256 * MIB, 'memoryBytes', 4 * MIB),

@@ -4,6 +4,7 @@
  * Owns     the order of the steps:
  *
  *   1  is it ours, or empty? lock it                       (nothing is changed before)
+ *      is it Kafka's, and may be taken over? take it over  (`store-adopt.ts`; its logs stand in for 3 and 4)
  *   2  identity, writer mark; the epoch rises, durably
  *   3  deletions that a crash interrupted are finished
  *   4  logs: from the close record, or by recovery
@@ -22,7 +23,7 @@ import type { RecoveryReport } from './base/api-store.ts'
 import { Journal } from './journal/journal.ts'
 import { readJournal } from './journal/replay.ts'
 import type { JournalImage } from './journal/replay.ts'
-import { openLogs } from './log/open-logs.ts'
+import { foreignStore, openLogs } from './log/open-logs.ts'
 import type { OpenLogsHost } from './log/open-logs.ts'
 import { IndexCache } from './log/load-indexes.ts'
 import { Quarantine } from './log/quarantine.ts'
@@ -33,9 +34,12 @@ import type { CloseRecord } from './metadata/close-record.ts'
 import type { ResolvedOpenOptions } from './options.ts'
 import { CLEAN_SHUTDOWN, joinPath, parentPath, storePaths } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
+import { adopt, checkAdoption, endAdoption } from './store-adopt.ts'
+import type { Adopted } from './store-adopt.ts'
 import { finishDeletions, logsToOpen, missingCatalog, requireNoTopics } from './store-catalog.ts'
 import { checkOurs } from './store-directory.ts'
 import { Engine } from './store-engine.ts'
+import { foreignChange } from './store-foreign.ts'
 import { newIdentity, readIdentity, readWriterPid, WriterMark, writeIdentity } from './store-identity.ts'
 import type { Identity } from './store-identity.ts'
 import { StoreMarks } from './store-marks.ts'
@@ -44,6 +48,15 @@ import { StoreTime } from './store-time.ts'
 
 const MAX_OPEN_FILES = 960
 const LOCK_RETRY_MS = 20
+
+/** What an open begins with. */
+interface Ground {
+  readonly found: Identity
+  readonly closed: CloseRecord | undefined
+  readonly image: JournalImage | undefined
+  readonly before: Catalog
+  readonly adopted: Adopted | undefined
+}
 
 export interface OpenedStore {
   readonly engine: Engine
@@ -60,7 +73,8 @@ export async function openForWriting(directory: string, options: ResolvedOpenOpt
   const { fileSystem } = options
   const paths = storePaths(directory)
   try {
-    checkOurs(fileSystem, paths, options.create)
+    checkOurs(fileSystem, paths, options.create, options.adopt)
+    if (options.adopt) checkAdoption(options, paths)
     await makeDirectories(fileSystem, paths)
     return await openLocked(options, paths, await takeLock(options, paths))
   } catch (error) {
@@ -89,6 +103,7 @@ class Opening {
   readonly #pool: FilePool
   readonly #warnings = new Set<string>()
   readonly #belowFloors: string[] = []
+  readonly #quarantines: Quarantine[] = []
   #replayedRecords = 0
   #verifiedBytes = 0
   #marks: StoreMarks | undefined
@@ -103,33 +118,54 @@ class Opening {
 
   async run(): Promise<Omit<OpenedStore, 'lock'>> {
     const { clock, random } = this.#options
-    const found = this.#readIdentity()
-    const closed = this.#readClosed(found)
-    const image = closed === undefined ? readJournal(this.#fileSystem, this.#paths.journal) : undefined
-    const before = await this.#readCatalog(found)
-    if (closed === undefined && image === undefined) requireNoTopics(before, this.#paths)
+    const { found, closed, image, before, adopted } = await this.#ground()
     const time = new StoreTime(clock, Math.max(found.largestMs, closed?.closedAt ?? 0))
     const identity = { ...found, epoch: Math.max(found.epoch, image?.epoch ?? -1) + 1, largestMs: time.stamp() }
     await writeIdentity(this.#fileSystem, this.#paths, identity)
     const writer = WriterMark.take(this.#fileSystem, this.#paths, random, identity.epoch)
     const catalog = await finishDeletions(this.#fileSystem, this.#paths, before)
-    const quarantine = new Quarantine(this.#fileSystem, this.#paths.quarantine, `epoch-${identity.epoch}`)
-    const host = this.#openHost(quarantine, image?.epoch ?? identity.epoch - 1)
-    const logs = await openLogs(host, logsToOpen(catalog, image, this.#paths), closed, image)
+    const host = this.#openHost(`epoch-${identity.epoch}`, image?.epoch ?? identity.epoch - 1)
+    const logs = adopted?.logs ?? (await openLogs(host, logsToOpen(catalog, image, this.#paths), closed, image))
     this.#noteJournal(image)
     const marksWriter = { writerEpoch: identity.epoch, nonce: writer.nonce, bootId: this.#fileSystem.bootIdSync() }
     this.#marks = StoreMarks.create(this.#fileSystem, this.#paths.marks, marksWriter)
     const engine = this.#engine(identity.epoch, time, this.#marks, writer)
     for (const log of logs) engine.addLog(log)
-    this.#journal = await this.#startJournal(engine, closed !== undefined)
+    this.#journal = await this.#startJournal(engine, closed !== undefined || adopted !== undefined)
+    if (adopted !== undefined) await endAdoption(this.#fileSystem, this.#paths)
     this.#removeBelowFloors()
     await this.#removeCloseMarks()
     engine.start(this.#journal)
     engine.markLogs(logs)
     for (const log of logs)
       for (const segment of log.view.segments) if (segment.phase === 'sealing') engine.seal(log, segment)
-    const recovery = this.#report(closed !== undefined || found.epoch === -1, identity.epoch, quarantine)
-    return { engine, catalog, identity, journal: this.#journal, recovery }
+    const isClean = closed !== undefined || (found.epoch === -1 && adopted === undefined)
+    return { engine, catalog, identity, journal: this.#journal, recovery: this.#report(isClean, identity.epoch) }
+  }
+
+  /** What the last writer left; of a directory that Kafka wrote, what was made of it. */
+  async #ground(): Promise<Ground> {
+    const begun = this.#fileSystem.statSync(this.#paths.adopting) !== undefined
+    const found = begun ? undefined : this.#readIdentity()
+    const closed = found === undefined ? undefined : this.#readClosed(found)
+    const change = found === undefined ? undefined : foreignChange(this.#fileSystem, this.#paths, closed)
+    if (change !== undefined && !this.#options.adopt) throw foreignStore(change)
+    const adopted = await this.#adopt(change !== undefined)
+    if (adopted !== undefined) {
+      const { catalog: before, epoch } = adopted
+      const fresh = { ...newIdentity(this.#options.random), epoch }
+      return { found: fresh, closed: undefined, image: undefined, before, adopted }
+    }
+    const image = closed === undefined ? readJournal(this.#fileSystem, this.#paths.journal) : undefined
+    const before = await this.#readCatalog(found!)
+    if (closed === undefined && image === undefined) requireNoTopics(before, this.#paths)
+    return { found: found!, closed, image, before, adopted }
+  }
+
+  #adopt(isForeign: boolean): Promise<Adopted | undefined> {
+    const { clock, signal } = this.#options
+    const host = { ...this.#openHost('adopted', -1), sealedAt: Math.max(0, Math.trunc(clock.now())), signal }
+    return adopt(this.#options, this.#paths, host, isForeign)
   }
 
   /** What this open holds in memory is given back. */
@@ -163,7 +199,9 @@ class Opening {
     throw missingCatalog(this.#paths)
   }
 
-  #openHost(quarantine: Quarantine, lastEpoch: number): OpenLogsHost {
+  #openHost(run: string, lastEpoch: number): OpenLogsHost {
+    const quarantine = new Quarantine(this.#fileSystem, this.#paths.quarantine, run)
+    this.#quarantines.push(quarantine)
     return {
       fileSystem: this.#fileSystem,
       pool: this.#pool,
@@ -205,21 +243,23 @@ class Opening {
     }
   }
 
+  /** The record first: without Kafka's mark, what differs from the record is taken for a broker's work. */
   async #removeCloseMarks(): Promise<void> {
-    await removeDurably(this.#fileSystem, joinPath(this.#paths.log, CLEAN_SHUTDOWN))
     await removeDurably(this.#fileSystem, this.#paths.closeRecord)
+    await removeDurably(this.#fileSystem, joinPath(this.#paths.log, CLEAN_SHUTDOWN))
   }
 
   #noteJournal(image: JournalImage | undefined): void {
     for (const warning of image?.warnings ?? []) this.#warnings.add(warning)
   }
 
-  #report(clean: boolean, epoch: number, quarantine: Quarantine): RecoveryReport {
+  #report(clean: boolean, epoch: number): RecoveryReport {
+    const truncatedBytes = this.#quarantines.reduce((sum, quarantine) => sum + quarantine.bytes, 0)
     return Object.freeze({
-      clean: clean && this.#replayedRecords === 0 && quarantine.bytes === 0,
+      clean: clean && this.#replayedRecords === 0 && truncatedBytes === 0,
       epoch,
       replayedRecords: this.#replayedRecords,
-      truncatedBytes: quarantine.bytes,
+      truncatedBytes,
       verifiedBytes: this.#verifiedBytes,
       warnings: Object.freeze([...this.#warnings]),
     })

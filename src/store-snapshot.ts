@@ -12,7 +12,7 @@ import { readJournal } from './journal/replay.ts'
 import type { FollowDoor } from './log/follow.ts'
 import { IndexCache } from './log/load-indexes.ts'
 import type { PartitionLog } from './log/log.ts'
-import { openLogs } from './log/open-logs.ts'
+import { foreignStore, openLogs } from './log/open-logs.ts'
 import { Quarantine } from './log/quarantine.ts'
 import { readCatalog } from './metadata/catalog.ts'
 import type { Catalog } from './metadata/catalog.ts'
@@ -21,6 +21,7 @@ import type { ResolvedOpenOptions } from './options.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import { logsToOpen, missingCatalog, requireNoTopics } from './store-catalog.ts'
 import { checkStore } from './store-directory.ts'
+import { foreignChange } from './store-foreign.ts'
 import { readIdentity } from './store-identity.ts'
 
 /** Files that a store which is only read has open at most. */
@@ -69,6 +70,8 @@ async function open(
   const identity = readIdentity(fileSystem, paths)!
   const record = readCloseRecord(fileSystem, paths.closeRecord)
   const closed = record !== undefined && record.epoch <= identity.epoch ? record : undefined
+  const change = foreignChange(fileSystem, paths, closed)
+  if (change !== undefined) throw foreignStore(change)
   const image = closed === undefined ? readJournal(fileSystem, paths.journal) : undefined
   const catalog = readCatalog(fileSystem, paths.catalog)
   if (catalog === undefined) throw missingCatalog(paths)

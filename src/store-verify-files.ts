@@ -18,11 +18,11 @@ import { readWholeFile, TEMPORARY_SUFFIX } from './metadata/replace-file.ts'
 import {
   CLEAN_SHUTDOWN,
   CLEANER_CHECKPOINT,
+  isBrokerOwn,
   isPartitionFile,
   joinPath,
   LEADER_EPOCH_CHECKPOINT,
   LOG_START_CHECKPOINT,
-  META_PROPERTIES,
   parseJournalFileName,
   parsePartitionDirectoryName,
   parseSegmentFileName,
@@ -79,13 +79,14 @@ export function verifyNames(host: VerifyHost, paths: StorePaths, catalog: Catalo
   const { fileSystem } = host
   const known = new Set(partitionDirectories(catalog))
   const isKnown = (name: string): boolean => known.has(name) || isLogFile(name) || catalog === undefined
-  tellOthers(host, paths.root, (name) => name === 'log' || name === 'varve')
+  tellOthers(host, paths.root, (name) => name === 'log' || name === 'varve' || isBrokerOwn(name))
   tellOthers(host, paths.varve, (name) => isStateFile(paths, name))
   tellOthers(host, paths.journal, (name) => parseJournalFileName(withoutSuffix(name)) !== undefined)
   tellOthers(host, paths.log, isKnown)
   for (const entry of entriesOf(fileSystem, paths.log)) {
     const directory = joinPath(paths.log, entry.name)
-    if (entry.kind === 'directory' && isKnown(entry.name)) tellOthers(host, directory, isPartitionFile)
+    if (entry.kind !== 'directory' || isBrokerOwn(entry.name)) continue
+    if (isKnown(entry.name)) tellOthers(host, directory, isPartitionFile)
   }
 }
 
@@ -143,14 +144,14 @@ function partitionDirectories(catalog: Catalog | undefined): string[] {
 
 function isLogFile(name: string): boolean {
   const bare = withoutSuffix(name)
-  return OFFSET_CHECKPOINTS.includes(bare) || bare === CLEAN_SHUTDOWN || bare === META_PROPERTIES
+  return OFFSET_CHECKPOINTS.includes(bare) || bare === CLEAN_SHUTDOWN || isBrokerOwn(bare)
 }
 
 function isStateFile(paths: StorePaths, name: string): boolean {
-  const { lock, writer, identity, catalog, closeRecord, marks, journal, keyMaps, cache, quarantine, reserve } = paths
-  const all = [writer, identity, catalog, closeRecord, marks, journal, keyMaps, cache, quarantine, reserve]
+  const { lock, writer, identity, catalog, adopting, closeRecord, marks, journal, keyMaps, cache, quarantine } = paths
+  const all = [writer, identity, catalog, adopting, closeRecord, marks, journal, keyMaps, cache, quarantine]
   const path = joinPath(paths.varve, withoutSuffix(name))
-  return all.includes(path) || LOCK_SUFFIXES.some((suffix) => path === lock + suffix)
+  return all.includes(path) || path === paths.reserve || LOCK_SUFFIXES.some((suffix) => path === lock + suffix)
 }
 
 function withoutSuffix(name: string): string {

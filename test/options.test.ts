@@ -23,6 +23,7 @@ test('every option has a default', () => {
   expect(resolved).toEqual({
     mode: 'read-write',
     create: true,
+    adopt: false,
     durability: 'disk',
     syncIntervalMs: null,
     localReads: 'sync',
@@ -60,6 +61,7 @@ test.each<[string, unknown]>([
   ['localReads', { localReads: true }],
   ['memoryBytes', { memoryBytes: '1MiB' }],
   ['maxQueuedBytes', { maxQueuedBytes: 0 }],
+  ['adopt', { adopt: 1 }],
   ['lockWaitMs', { lockWaitMs: -1 }],
   ['fileSystem', { fileSystem: {} }],
   ['clock', { clock: Date }],

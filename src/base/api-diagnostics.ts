@@ -42,6 +42,15 @@ export interface EventChannels {
     readonly topic: string | null
     readonly ms: number | null
   }
+  /** A part of a directory of Kafka was taken over. Every byte is read twice. */
+  'varve:adopt': {
+    readonly directory: string
+    readonly topic: string
+    readonly partition: number
+    /** Read so far, and to be read in all. */
+    readonly bytes: number
+    readonly ofBytes: number
+  }
   /** A writer was shut out. */
   'varve:fenced': {
     readonly directory: string

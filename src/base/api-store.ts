@@ -67,8 +67,11 @@ export interface Store extends LogStore, ReadStore {
   /**
    * A consistent copy into a new directory, durable when it resolves; sealed segments are hard links where the file
    * system has them. INVALID_OPTION when the directory is not empty.
+   *
+   * With `kafka` the copy is a log directory for a broker, without what is ours alone: docs/kafka.md says how it gets
+   * there. CORRUPT when a batch is damaged.
    */
-  checkpoint(directory: string, options?: Signal): Promise<void>
+  checkpoint(directory: string, options?: Signal & { readonly kafka?: boolean | undefined }): Promise<void>
 }
 
 /** What opening a store found and did. */
@@ -130,6 +133,13 @@ export interface OpenOptions extends Signal {
   readonly mode?: 'read-write' | 'read-only' | undefined
   /** Create the directory when it is missing; default true. Otherwise a missing one is INVALID_OPTION. */
   readonly create?: boolean | undefined
+  /**
+   * Takes over a directory that a Kafka broker (4.x, stopped) wrote, or a store in whose `log/` one has written since
+   * it was closed; default false: such a directory is INVALID_OPTION and left untouched. Folders are renamed, no
+   * record is changed; an interrupted hand-over goes on at the next open. A store that needs none opens as always.
+   * LOCKED while a broker runs. Progress: the channel `varve:adopt`.
+   */
+  readonly adopt?: boolean | undefined
   /** Default `'disk'`. `{ intervalMs }` acknowledges at `os` and syncs that often, at least 1 ms. */
   readonly durability?: Durability | { readonly intervalMs: Duration } | undefined
   /** Point reads that miss the cache; default `'sync'`. `'auto'` turns a slow file asynchronous for a while. */

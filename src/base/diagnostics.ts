@@ -13,7 +13,11 @@ export const readChannel: TracingChannel<unknown, TracingChannels['varve:read']>
 export const recoveryChannel: TracingChannel<unknown, TracingChannels['varve:recovery']> =
   tracingChannel('varve:recovery')
 
-const events = { 'varve:stall': channel('varve:stall'), 'varve:fenced': channel('varve:fenced') }
+const events = {
+  'varve:stall': channel('varve:stall'),
+  'varve:adopt': channel('varve:adopt'),
+  'varve:fenced': channel('varve:fenced'),
+}
 
 /** Tells of an event that has just happened. */
 export function publish<C extends keyof EventChannels>(name: C, message: EventChannels[C]): void {

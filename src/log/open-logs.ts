@@ -9,6 +9,7 @@
  * Crash    nothing here changes what the next recovery finds, but for names that were to go anyway.
  */
 import { VarveError } from '../base/errors.ts'
+import type { FileSystem } from '../base/file-system.ts'
 import type { JournalImage } from '../journal/replay.ts'
 import { fileListHash } from '../metadata/close-record.ts'
 import type { ClosedLog, ClosedSegment, CloseRecord } from '../metadata/close-record.ts'
@@ -248,8 +249,8 @@ function closedSegment(
 }
 
 /** Bytes that are no batch are damage, which recovery cuts off and reports; a batch was written by a log. */
-function holdsBatch(host: OpenLogsHost, path: string, from: number, to: number): boolean {
-  const file = host.fileSystem.openSync(path, 'read')
+function holdsBatch(fileSystem: FileSystem, path: string, from: number, to: number): boolean {
+  const file = fileSystem.openSync(path, 'read')
   try {
     return walkFileSync(file, { from, to, minOffset: 0, verify: true }, () => true).position > from
   } finally {
@@ -257,22 +258,38 @@ function holdsBatch(host: OpenLogsHost, path: string, from: number, to: number):
   }
 }
 
-/** A data file that is new or longer was written by somebody else. */
-function refuseForeign(host: OpenLogsHost, identity: LogIdentity, survey: SegmentSurvey, closed: ClosedLog): void {
+/** A data file that is new or longer was written by somebody else: which one. */
+export function foreignFile(
+  fileSystem: FileSystem,
+  identity: LogIdentity,
+  survey: SegmentSurvey,
+  closed: ClosedLog,
+): string | undefined {
   const sizes = new Map(closed.segments.map((segment) => [segment.baseOffset, segment.sizeBytes]))
-  for (const base of dataBases(survey)) {
-    // A segment that was removed is back when its new name was not durable yet.
-    if (base < closed.localStart) continue
-    const path = segmentFile(identity.directory, base, 'log')
-    const size = host.fileSystem.statSync(path)?.size ?? 0
-    // An empty one may be a segment that was replaced before its first record.
-    const closedSize = sizes.get(base) ?? 0
-    if (size <= closedSize || !holdsBatch(host, path, closedSize, size)) continue
-    throw new VarveError(
-      'INVALID_OPTION',
-      `${path} was written by somebody else since the store was closed (a broker?). Nothing was touched. ` +
-        'Open it with the program that wrote it, or bring back the directory as it was closed.',
-      { option: 'adopt' },
-    )
-  }
+  return (
+    dataBases(survey)
+      // A segment that was removed is back when its new name was not durable yet.
+      .filter((base) => base >= closed.localStart)
+      .map((base) => ({ path: segmentFile(identity.directory, base, 'log'), closedSize: sizes.get(base) ?? 0 }))
+      .find(({ path, closedSize }) => {
+        // An empty one may be a segment that was replaced before its first record.
+        const size = fileSystem.statSync(path)?.size ?? 0
+        return size > closedSize && holdsBatch(fileSystem, path, closedSize, size)
+      })?.path
+  )
+}
+
+function refuseForeign(host: OpenLogsHost, identity: LogIdentity, survey: SegmentSurvey, closed: ClosedLog): void {
+  const path = foreignFile(host.fileSystem, identity, survey, closed)
+  if (path !== undefined) throw foreignStore(`${path} was written by somebody else`)
+}
+
+/** INVALID_OPTION for a store in which another program wrote. */
+export function foreignStore(what: string): VarveError<'INVALID_OPTION'> {
+  return new VarveError(
+    'INVALID_OPTION',
+    `${what} since the store was closed (a broker?). Nothing was touched. Open it with the option adopt: true, which ` +
+      'takes the log over as it is now, or bring back the directory as it was closed.',
+    { option: 'adopt' },
+  )
 }

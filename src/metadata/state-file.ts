@@ -28,6 +28,7 @@ export const STATE_KINDS = {
   'close-record': 3,
   writer: 4,
   clock: 5,
+  adopting: 6,
 } as const
 
 export type StateKind = keyof typeof STATE_KINDS

@@ -133,6 +133,23 @@ export const LOG_START_CHECKPOINT = 'log-start-offset-checkpoint'
 export const CLEANER_CHECKPOINT = 'cleaner-offset-checkpoint'
 export const REPLICATION_CHECKPOINT = 'replication-offset-checkpoint'
 
+/** Held by a broker that runs. */
+export const BROKER_LOCK = '.lock'
+const METADATA_LOG = /^__cluster_metadata-[0-9]+$/
+const BROKER_FILES: ReadonlySet<string> = new Set([
+  META_PROPERTIES,
+  BROKER_LOCK,
+  'bootstrap.checkpoint',
+  'remote-log-index-cache',
+])
+
+/** Is this something in a log directory that is the broker's own: no partition of a topic, and nothing about one? */
+export function isBrokerOwn(name: string): boolean {
+  if (BROKER_FILES.has(name) || METADATA_LOG.test(name)) return true
+  const folder = parsePartitionDirectoryName(name)
+  return folder !== undefined && folder.state !== 'live'
+}
+
 /** Paths of a store, from its directory. */
 export interface StorePaths {
   readonly root: string
@@ -146,6 +163,8 @@ export interface StorePaths {
   readonly writer: string
   readonly identity: string
   readonly catalog: string
+  /** While a directory of Kafka is taken over. */
+  readonly adopting: string
   readonly closeRecord: string
   readonly marks: string
   readonly journal: string
@@ -166,6 +185,7 @@ export function storePaths(root: string): StorePaths {
     writer: joinPath(varve, 'writer'),
     identity: joinPath(varve, 'identity'),
     catalog: joinPath(varve, 'catalog'),
+    adopting: joinPath(varve, 'adopting'),
     closeRecord: joinPath(varve, 'close-record'),
     marks: joinPath(varve, 'marks'),
     journal: joinPath(varve, 'journal'),
