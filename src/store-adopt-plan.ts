@@ -13,7 +13,7 @@ import type { FileSystem } from './base/file-system.ts'
 import { MAX_PARTITIONS } from './base/topic-definition.ts'
 import { checkNames } from './log/adopt-names.ts'
 import type { AdoptedPlace, Adopting } from './metadata/adopting.ts'
-import { contradictionIn, EMPTY_CATALOG, findTopic, newLogIds, newTopicId, withTopic } from './metadata/catalog.ts'
+import { EMPTY_CATALOG, findTopic, newLogIds, newTopicId, withTopic } from './metadata/catalog.ts'
 import type { Catalog, CatalogTopic, StoredConfig } from './metadata/catalog.ts'
 import { decodeEpochCheckpoint, decodeOffsetCheckpoint, decodePartitionMetadata } from './metadata/kafka-files.ts'
 import { readWholeFile } from './metadata/replace-file.ts'
@@ -92,8 +92,6 @@ class Plan {
         places.push({ logId, recoveryPoint, logStart, wasCleaned: cleaned?.has(folder) ?? true })
       }
     }
-    const contradiction = contradictionIn(this.#catalog)
-    if (contradiction !== undefined) throw this.#refuse(`would make a store that holds ${contradiction}`)
     const source = this.#source
     const catalog = this.#catalog
     return { source, isSettled: false, isClean, epoch: this.#epoch, catalog, places, warnings: this.#warnings }
@@ -151,6 +149,8 @@ class Plan {
       keyCodec: before?.keyCodec ?? null,
       valueCodec: before?.valueCodec ?? null,
     }
+    const same = this.#catalog.topics.find((other) => other.topicId === topic.topicId)
+    if (same !== undefined) throw this.#refuse(`gives ${same.name} and ${name} the same topic id, ${topic.topicId}`)
     this.#catalog = withTopic(this.#catalog, topic)
     return topic
   }

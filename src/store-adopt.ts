@@ -196,8 +196,12 @@ class Adoption {
     const folders = catalog.topics.flatMap(({ name, logIds }) => logIds.map((_, i) => partitionDirectoryName(name, i)))
     for (const name of [...folders, ...CHECKPOINTS]) {
       const from = joinPath(this.#paths.root, name)
-      if (this.#fileSystem.statSync(from) === undefined) continue
-      this.#fileSystem.renameSync(from, joinPath(this.#paths.log, name))
+      const to = joinPath(this.#paths.log, name)
+      const stat = this.#fileSystem.statSync(from)
+      if (stat === undefined) continue
+      // After a power loss a file may have both names, and then a rename does nothing.
+      if (this.#fileSystem.statSync(to)?.identity === stat.identity) this.#fileSystem.unlinkSync(from)
+      else this.#fileSystem.renameSync(from, to)
     }
     await this.#fileSystem.syncDirectory(this.#paths.log)
     await this.#fileSystem.syncDirectory(this.#paths.root)

@@ -201,7 +201,9 @@ function keptNames(disk: SimDisk, survivors: Survivors): NameOp[] {
   const kept = new Set<NameOp>()
   for (const op of disk.nameOps) {
     const waits = op.after !== undefined && dirty.has(op.after) && !kept.has(op.after)
-    if (survivors.keepsName(op) && !waits) kept.add(op)
+    // A directory has one name: when it has got the new one, the old one is gone.
+    const isMoved = op.after !== undefined && op.node.kind === 'directory'
+    if ((survivors.keepsName(op) || isMoved) && !waits) kept.add(op)
   }
   return [...kept]
 }
@@ -233,7 +235,7 @@ function copyNameOps(ops: readonly NameOp[], copyOf: (node: SimNode) => SimNode)
   const copies = new Map<NameOp, NameOp>()
   for (const op of ops) {
     const directory = copyOf(op.directory)
-    const after = op.after === undefined ? undefined : copies.get(op.after)
+    const after = op.after === undefined ? undefined : (copies.get(op.after) ?? op.after)
     if (directory.kind === 'directory') copies.set(op, { ...op, directory, node: copyOf(op.node), after })
   }
   return [...copies.values()]

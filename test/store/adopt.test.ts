@@ -7,21 +7,13 @@ import { initHashes } from '../../src/base/xxh64.ts'
 import { TUNING, type TunableOpenOptions } from '../../src/options.ts'
 import { seededRandom, testClock } from '../../src/testing.ts'
 import { openStore, type Store } from '../../src/varve.ts'
-import {
-  batches,
-  bytesOf,
-  CLEAN_MARK,
-  KafkaDirectory,
-  TOPIC_ID,
-  treeOf,
-  upTo,
-  valueAt,
-} from '../support/kafka-directory.ts'
+import { collected } from '../support/collected.ts'
+import { batches, bytesOf, CLEAN_MARK, KafkaDirectory, treeOf, upTo, valueAt } from '../support/kafka-directory.ts'
+import { atEveryChange } from '../support/rule-store.ts'
 import { all, raw, rejected, SMALL, text } from './rig.ts'
 
 beforeAll(initHashes)
 
-const OTHER_ID = 'AAAAAAAAAAEAAAAAAAAAAw'
 type More = TunableOpenOptions & { readonly mode?: 'read-write' }
 
 function open(fs: SimulatedFileSystem, more: More = {}): Promise<Store> {
@@ -48,7 +40,7 @@ function lines(offsets: readonly number[]): string[] {
 
 /** Nothing is wrong, and nothing is said to be. */
 async function expectSound(store: Store): Promise<void> {
-  const findings = await all2(store.verify({ deep: true }))
+  const findings = await collected(store.verify({ deep: true }))
   expect(findings).toEqual([])
 }
 
@@ -71,7 +63,7 @@ async function twoTopics(isClean = true): Promise<KafkaDirectory> {
     files: { '00000000000000000015.snapshot': 'x', '00000000000000000000.log.deleted': 'old' },
   })
   await kafka.partition('orders-1', { segments: { 0: batches({ offsets: upTo(0, 3) }) } })
-  await kafka.partition('__consumer_offsets-0', { segments: { 0: batches({ offsets: [0, 1] }) }, topicId: OTHER_ID })
+  await kafka.partition('__consumer_offsets-0', { segments: { 0: batches({ offsets: [0, 1] }) } })
   await kafka.checkpoint('recovery-point-offset-checkpoint', ['orders 0 15', 'orders 1 3', '__consumer_offsets 0 2'])
   await kafka.checkpoint('log-start-offset-checkpoint', [])
   await kafka.checkpoint('replication-offset-checkpoint', ['orders 0 15'])
@@ -116,4 +108,107 @@ describe('a log directory of Kafka', () => {
   }
 })
 
-void [CLEAN_MARK, TOPIC_ID, rejected]
+void CLEAN_MARK
+
+describe('a crash during a hand-over', () => {
+  /** A look at every change of the disk while a directory is taken over. */
+  async function images(
+    take: (fs: SimulatedFileSystem, number: number) => SimulatedFileSystem,
+  ): Promise<SimulatedFileSystem[]> {
+    const { fs } = await busyDirectory()
+    const found: SimulatedFileSystem[] = []
+    let changes = 0
+    await atEveryChange(
+      fs,
+      () => found.push(take(fs, ++changes)),
+      async () => {
+        const store = await open(fs, { adopt: true })
+        expect(await contentOf(store)).toEqual(BUSY)
+      },
+    )
+    return found
+  }
+
+  for (const [what, take] of [
+    ['power', (fs, number) => fs.crashImage(number * 31 + 7)],
+    ['power, nothing kept', (fs, number) => fs.crashImage(number, 'none').crashWith(() => false)],
+    ['the process', (fs, number) => fs.crashImage(number, 'none')],
+  ] as const satisfies readonly (readonly [string, (fs: SimulatedFileSystem, n: number) => SimulatedFileSystem])[]) {
+    test(`${what}: the next open ends with the same`, async () => {
+      const all = await images(take)
+      expect(all.length).toBeGreaterThan(60)
+      let continued = 0
+      for (const fs of all) {
+        const isBegun = fs.statSync('/s/varve/adopting') !== undefined
+        if (isBegun) continued++
+        const isStore = !isBegun && fs.statSync('/s/varve/identity') !== undefined
+        if (!isBegun && !isStore) await rejected('INVALID_OPTION', open(fs))
+        const store = await open(fs, isBegun || isStore ? {} : { adopt: true })
+        expect(await contentOf(store)).toEqual(BUSY)
+        expect(store.recovery.epoch).toBeGreaterThan(41)
+        await expectSound(store)
+        await store.close()
+      }
+      expect(continued).toBeGreaterThan(40)
+    })
+  }
+
+  test('a second crash, in the open that goes on', async () => {
+    const firsts = (await images((fs, number) => fs.crashImage(number * 17))).filter(
+      (fs, i) => i % 7 === 3 && fs.statSync('/s/varve/adopting') !== undefined,
+    )
+    expect(firsts.length).toBeGreaterThan(4)
+    for (const first of firsts) {
+      const seconds: SimulatedFileSystem[] = []
+      await atEveryChange(
+        first,
+        ({ number }) => seconds.push(first.crashImage(number)),
+        () => open(first),
+      )
+      for (const [i, fs] of seconds.entries()) {
+        if (i % 5 !== 0) continue
+        const store = await open(fs)
+        expect(await contentOf(store)).toEqual(BUSY)
+        await store.close()
+      }
+    }
+  })
+})
+
+/** Everything at once: holes, segments without bytes, an unfinished swap, a torn tail, a log start in the middle. */
+async function busyDirectory(): Promise<KafkaDirectory> {
+  const kafka = await twoTopics(false)
+  const swapped = batches({ offsets: [0, 4], range: [0, 9] }, { offsets: [], range: [10, 19] })
+  await kafka.partition('compact-0', {
+    segments: {
+      0: batches({ offsets: upTo(0, 10) }),
+      10: batches({ offsets: upTo(10, 20) }),
+      20: new Uint8Array(0),
+      30: batches({ offsets: [33, 37], range: [30, 39], epoch: 1 }),
+      50: batches({ offsets: upTo(50, 55), epoch: 1 }, { offsets: upTo(55, 60), epoch: 0 }),
+    },
+    files: {
+      '00000000000000000000.log.swap': swapped,
+      '00000000000000000000.index.swap': 'x',
+      '00000000000000000030.log.cleaned': 'y',
+    },
+  })
+  await kafka.partition('start-0', {
+    segments: {
+      0: batches({ offsets: upTo(0, 4) }),
+      4: batches({ offsets: upTo(4, 8) }),
+      8: Buffer.concat([batches({ offsets: upTo(8, 10) }), batches({ offsets: upTo(10, 14) }).subarray(0, 90)]),
+      14: batches({ offsets: upTo(14, 20) }),
+    },
+  })
+  await kafka.checkpoint('recovery-point-offset-checkpoint', ['compact 0 50', 'start 0 8', 'orders 0 9'])
+  await kafka.checkpoint('log-start-offset-checkpoint', ['start 0 6'])
+  await kafka.checkpoint('cleaner-offset-checkpoint', ['compact 0 50'])
+  return kafka
+}
+
+const BUSY = {
+  ...TWO_TOPICS,
+  'compact-0': { logStart: 0, logEnd: 60, records: lines([0, 4, 33, 37, ...upTo(50, 60)]) },
+  'start-0': { logStart: 6, logEnd: 10, records: lines(upTo(6, 10)) },
+}

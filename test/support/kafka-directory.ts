@@ -3,15 +3,16 @@
  *
  * Holds    What is written here is durable, as after a clean stop; a test that wants less writes more itself.
  */
+import { createHash } from 'node:crypto'
 import { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
-import { CONTROL, TRANSACTIONAL } from '../../src/segment/batch-format.ts'
-import type { BatchFacts } from '../../src/segment/batch-builder.ts'
+import { CONTROL, RECORDS, TRANSACTIONAL } from '../../src/segment/batch-format.ts'
+import { PLAIN_BATCH, writeEmptyBatch, type BatchFacts } from '../../src/segment/batch-builder.ts'
 import { segmentFileName } from '../../src/segment/segment-files.ts'
 import { buildBatch, text } from '../segment/batch-support.ts'
 
 const START_MS = 1_700_000_000_000
-export const TOPIC_ID = 'AAAAAAAAAAEAAAAAAAAAAg'
-export const META = `version=1\ncluster.id=c\nnode.id=1\ndirectory.id=${TOPIC_ID}\n`
+const DIRECTORY_ID = 'AAAAAAAAAAEAAAAAAAAAAg'
+export const META = `version=1\ncluster.id=c\nnode.id=1\ndirectory.id=${DIRECTORY_ID}\n`
 export const CLEAN_MARK = '{"version":0,"brokerEpoch":9}'
 
 export interface KafkaBatch {
@@ -39,6 +40,12 @@ function batchBytes({ offsets, range, epoch = 0, marker = false }: KafkaBatch): 
   const facts: Partial<BatchFacts> = marker
     ? { leaderEpoch: epoch, attributes: CONTROL | TRANSACTIONAL, producerId: 7, producerEpoch: 0 }
     : { leaderEpoch: epoch }
+  if (offsets.length === 0) {
+    const bytes = new Uint8Array(RECORDS)
+    const empty = { baseOffset: first, lastOffsetDelta: last - first, maxTimestamp: START_MS + last * 10 }
+    writeEmptyBatch({ bytes, view: new DataView(bytes.buffer) }, 0, empty, { ...PLAIN_BATCH, ...facts })
+    return bytes
+  }
   const records = offsets.map((offset) => ({
     offset,
     timestamp: START_MS + offset * 10,
@@ -64,6 +71,13 @@ export interface KafkaPartition {
   readonly files?: Readonly<Record<string, Uint8Array | string>>
 }
 
+/** The id of a topic, from the folder of one of its partitions. */
+export function topicIdOf(folder: string): string {
+  return createHash('md5')
+    .update(folder.slice(0, folder.lastIndexOf('-')))
+    .digest('base64url')
+}
+
 /** A log directory in `root` of a disk. */
 export class KafkaDirectory {
   readonly fs: SimulatedFileSystem
@@ -75,7 +89,10 @@ export class KafkaDirectory {
     this.#directory(root)
   }
 
-  async partition(folder: string, { segments, topicId = TOPIC_ID, epochs, files = {} }: KafkaPartition): Promise<void> {
+  async partition(
+    folder: string,
+    { segments, topicId = topicIdOf(folder), epochs, files = {} }: KafkaPartition,
+  ): Promise<void> {
     this.#directory(`${this.root}/${folder}`)
     const all: Record<string, Uint8Array | string> = {
       'partition.metadata': `version: 0\ntopic_id: ${topicId}`,
@@ -104,6 +121,7 @@ export class KafkaDirectory {
     await this.file('__cluster_metadata-0/00000000000000000000.log', batches({ offsets: [0] }))
     if (isClean) await this.file('.kafka_cleanshutdown', CLEAN_MARK)
     await this.fs.syncDirectory(this.root)
+    await this.fs.syncDirectory('/')
     return this
   }
 
