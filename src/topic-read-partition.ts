@@ -142,8 +142,7 @@ export class PartitionRead<K, V, N extends string> {
     }
     if (await this.#scan.fill(this.limit)) return true
     // The walk has passed the last record that is still there.
-    const { offset } = this.#scan
-    if (offset < this.limit && offset >= this.log.logStart) this.#skipGap()
+    if (this.#scan.offset >= this.log.logStart) this.#skipGap()
     return false
   }
 

@@ -1,6 +1,7 @@
 /**
  * Taking over directories that Kafka wrote: what comes out, what is refused, and what a crash leaves.
  */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
 import { initHashes } from '../../src/base/xxh64.ts'
@@ -8,7 +9,16 @@ import { TUNING, type TunableOpenOptions } from '../../src/options.ts'
 import { seededRandom, testClock } from '../../src/testing.ts'
 import { openStore, type Store } from '../../src/varve.ts'
 import { collected } from '../support/collected.ts'
-import { batches, bytesOf, CLEAN_MARK, KafkaDirectory, treeOf, upTo, valueAt } from '../support/kafka-directory.ts'
+import {
+  batches,
+  bytesOf,
+  CLEAN_MARK,
+  KafkaDirectory,
+  topicIdOf,
+  treeOf,
+  upTo,
+  valueAt,
+} from '../support/kafka-directory.ts'
 import { atEveryChange } from '../support/rule-store.ts'
 import { all, raw, rejected, SMALL, text } from './rig.ts'
 
@@ -107,8 +117,6 @@ describe('a log directory of Kafka', () => {
     })
   }
 })
-
-void CLEAN_MARK
 
 describe('a crash during a hand-over', () => {
   /** A look at every change of the disk while a directory is taken over. */
@@ -212,3 +220,364 @@ const BUSY = {
   'compact-0': { logStart: 0, logEnd: 60, records: lines([0, 4, 33, 37, ...upTo(50, 60)]) },
   'start-0': { logStart: 6, logEnd: 10, records: lines(upTo(6, 10)) },
 }
+
+describe('what is refused, and left untouched', () => {
+  const cases: readonly (readonly [what: string, change: (kafka: KafkaDirectory) => unknown, message: RegExp])[] = [
+    ['a partition is missing', (kafka) => kafka.partition('gaps-2', { segments: {} }), /gaps-2, and not gaps-0/],
+    [
+      'topic ids of one topic differ',
+      (kafka) => kafka.partition('orders-2', { segments: {}, topicId: 'AAAAAAAAAAEAAAAAAAAAAw' }),
+      /different topics that are called orders/,
+    ],
+    [
+      'two topics have one id',
+      (kafka) => kafka.partition('other-0', { segments: {}, topicId: topicIdOf('orders-0') }),
+      /orders and other the same topic id/,
+    ],
+    [
+      'a folder is called as no topic may be',
+      (kafka) => kafka.partition('größe-0', { segments: { 0: new Uint8Array(0) } }),
+      /größe-0, whose name is not/,
+    ],
+    ['log/ holds something', (kafka) => kafka.partition('log/a-0', { segments: {} }), /log\/ too/],
+    [
+      'more partitions than the journal has room for',
+      async (kafka) => {
+        for (let i = 0; i < 80; i++) await kafka.partition(`many-${i}`, { segments: {} })
+      },
+      /no room for the state of 83 partitions/,
+    ],
+  ]
+  for (const [what, change, message] of cases) {
+    test(what, async () => {
+      const kafka = await twoTopics()
+      if (what.startsWith('log/')) kafka.fs.makeDirectorySync('/s/log')
+      await change(kafka)
+      const before = treeOf(kafka.fs, '/')
+      const tiny = { [TUNING]: { ...SMALL, journal: { fileBytes: 16_384, fileCount: 3 } } }
+      const error = await rejected(
+        'INVALID_OPTION',
+        open(kafka.fs, { adopt: true, ...(what.startsWith('more') ? tiny : {}) }),
+      )
+      expect(error.message).toMatch(message)
+      expect(treeOf(kafka.fs, '/')).toEqual(before)
+    })
+  }
+
+  test('a replacement that is damaged', async () => {
+    const kafka = await twoTopics()
+    await kafka.file('orders-0/00000000000000000000.log.swap', batches({ offsets: [0] }).fill(1, 70))
+    const before = treeOf(kafka.fs, '/')
+    await rejected('CORRUPT', open(kafka.fs, { adopt: true }))
+    expect(treeOf(kafka.fs, '/')).toEqual(before)
+  })
+
+  test('without the option, also for reading', async () => {
+    const { fs } = await twoTopics()
+    const before = treeOf(fs, '/')
+    for (const mode of ['read-write', 'read-only'] as const) {
+      const error = await rejected('INVALID_OPTION', openStore('/s', { fileSystem: fs, clock: testClock(), mode }))
+      expect([error.details.option, error.message]).toEqual(['adopt', expect.stringContaining('adopt: true') as string])
+    }
+    expect(treeOf(fs, '/')).toEqual(before)
+  })
+
+  test('a broker that runs', async () => {
+    const { fs } = await twoTopics()
+    const lock = fs.lockSync('/s/.lock')!
+    const before = treeOf(fs, '/')
+    await rejected('LOCKED', open(fs, { adopt: true }))
+    expect(treeOf(fs, '/')).toEqual(before)
+    lock.releaseSync()
+    await (await open(fs, { adopt: true })).close()
+  })
+
+  test('what is half taken over, for reading', async () => {
+    const { fs } = await twoTopics()
+    const stop = new AbortController()
+    await atEveryChange(
+      fs,
+      ({ path }) => {
+        if (path.includes('.varve')) stop.abort(new Error('enough'))
+      },
+      () => expect(open(fs, { adopt: true, signal: stop.signal })).rejects.toThrow('enough'),
+    )
+    await rejected('INVALID_OPTION', openStore('/s', { fileSystem: fs, clock: testClock(), mode: 'read-only' }))
+    const store = await open(fs)
+    expect(await contentOf(store)).toEqual(TWO_TOPICS)
+  })
+
+  test('a directory that needs no hand-over opens as always', async () => {
+    const fs = new SimulatedFileSystem()
+    const store = await open(fs, { adopt: true })
+    await store.topic('a', { create: 'must' })
+    await store.close()
+    const again = await open(fs, { adopt: true })
+    expect(again.recovery).toMatchObject({ clean: true, epoch: 1 })
+  })
+})
+
+describe('history with holes', () => {
+  const SEGMENTS = {
+    0: batches({ offsets: [0, 4], range: [0, 9] }, { offsets: [], range: [10, 14] }),
+    20: new Uint8Array(0),
+    30: batches({ offsets: [33, 37], range: [30, 39], epoch: 1 }),
+    50: batches({ offsets: upTo(50, 55), epoch: 1 }),
+    60: batches({ offsets: upTo(60, 62), epoch: 1 }),
+    70: new Uint8Array(0),
+  }
+  const KEPT = [0, 4, 33, 37, ...upTo(50, 55), 60, 61]
+
+  async function holey(cleaned: readonly string[]): Promise<SimulatedFileSystem> {
+    const kafka = new KafkaDirectory()
+    await kafka.partition('c-0', { segments: SEGMENTS })
+    await kafka.checkpoint('recovery-point-offset-checkpoint', ['c 0 70'])
+    await kafka.checkpoint('cleaner-offset-checkpoint', cleaned)
+    return (await kafka.finish(true)).fs
+  }
+
+  test('is read from everywhere, before and after a kill, and told only where nobody cleaned', async () => {
+    const fs = await holey(['c 0 60'])
+    const store = await open(fs, { adopt: true })
+    expect(store.recovery.warnings).toEqual([])
+    expect(await contentOf(store)).toEqual({ 'c-0': { logStart: 0, logEnd: 70, records: lines(KEPT) } })
+    const killed = await open(fs.crashImage(1, 'none'))
+    expect(killed.recovery.warnings).toEqual([])
+    for (const one of [store, killed]) {
+      const topic = await one.topic('c')
+      for (let from = 0; from <= 70; from++) {
+        const found = (await all(topic.read({ partition: 0, from }))).map(({ offset }) => offset)
+        expect(found).toEqual(KEPT.filter((offset) => offset >= from))
+        if (from < 70) expect((await topic.partition(0).at(from))?.offset).toBe(KEPT.includes(from) ? from : undefined)
+        const next = KEPT.find((offset) => offset >= from)
+        expect((await topic.partition(0).offsetForTime(1_700_000_000_000 + from * 10))?.offset).toBe(next)
+      }
+      await expectSound(one)
+      expect(await topic.append({ value: raw('x') })).toMatchObject({ offset: 70 })
+      const phases = topic.partition(0).segments()
+      expect(phases.map(({ phase, cleanedUpTo }) => [phase, cleanedUpTo])).toEqual([
+        ['sealed', 0],
+        ['sealed', 0],
+        ['sealed', 0],
+        ['sealed', 0],
+        ['active', null],
+      ])
+    }
+    const told = await open(await holey([]), { adopt: true })
+    expect(told.recovery.warnings).toEqual([expect.stringMatching(/c\/0 has holes, the first in the segment.* 0, /)])
+  })
+
+  test('a log without holes stays strict', async () => {
+    const { fs } = await twoTopics()
+    const store = await open(fs, { adopt: true })
+    const segments = (await store.topic('orders')).partition(0).segments()
+    expect(segments.map(({ cleanedUpTo }) => cleanedUpTo)).toEqual([null, null, null, null])
+  })
+})
+
+describe('damage', () => {
+  const LAST = batches({ offsets: upTo(8, 10) }, { offsets: upTo(10, 12) }, { offsets: upTo(12, 14) })
+  const SECOND = batches({ offsets: upTo(8, 10) }).length + 80
+
+  async function damaged(isClean: boolean, recoveryPoint: string[] | string): Promise<SimulatedFileSystem> {
+    const kafka = new KafkaDirectory()
+    const broken = Buffer.from(LAST)
+    broken[SECOND]! ^= 1
+    await kafka.partition('d-0', {
+      segments: { 0: batches({ offsets: upTo(0, 8) }), 8: broken, 14: batches({ offsets: upTo(14, 16) }) },
+    })
+    if (typeof recoveryPoint === 'string') await kafka.file('recovery-point-offset-checkpoint', recoveryPoint)
+    else await kafka.checkpoint('recovery-point-offset-checkpoint', recoveryPoint)
+    return (await kafka.finish(isClean)).fs
+  }
+
+  /** What can be read, and the offset at which reading fails. */
+  async function readable(store: Store): Promise<number[]> {
+    const partition = (await store.topic('d')).partition(0)
+    const { logEnd } = await partition.offsets()
+    const found: number[] = []
+    for (const offset of upTo(0, logEnd)) {
+      const record = await partition.at(offset).catch(() => undefined)
+      if (record !== undefined) found.push(offset)
+    }
+    return found
+  }
+
+  test('below the recovery point is reported and stays; the rest is there', async () => {
+    for (const fs of [
+      await damaged(true, ['d 0 16']),
+      await damaged(false, ['d 0 14']),
+      await damaged(false, ['d 0 12']),
+    ]) {
+      const store = await open(fs, { adopt: true })
+      expect(store.recovery.warnings).toEqual([expect.stringMatching(/d\/0 is damaged at byte .*offset 10/)])
+      expect(store.recovery.truncatedBytes).toBe(0)
+      expect(await readable(store)).toEqual([...upTo(0, 10), ...upTo(12, 16)])
+      expect(await (await store.topic('d')).append({ value: raw('x') })).toMatchObject({ offset: 16 })
+      const killed = await open(fs.crashImage(1, 'none'))
+      expect(await readable(killed)).toEqual([...upTo(0, 10), ...upTo(12, 17)])
+      await store.close()
+      const again = await open(fs)
+      expect(await readable(again)).toEqual([...upTo(0, 10), ...upTo(12, 17)])
+    }
+  })
+
+  test('above it is cut, with all that follows, into quarantine', async () => {
+    for (const point of [['d 0 8'], ['d 0 10'], []]) {
+      const fs = await damaged(false, point)
+      const store = await open(fs, { adopt: true })
+      expect(store.recovery).toMatchObject({ warnings: [] })
+      expect(store.recovery.truncatedBytes).toBeGreaterThan(300)
+      expect(await readable(store)).toEqual(upTo(0, 10))
+      expect(fs.listSync('/s/varve/quarantine').length).toBeGreaterThan(1)
+      expect(await (await store.topic('d')).append({ value: raw('x') })).toMatchObject({ offset: 10 })
+    }
+  })
+
+  test('a checkpoint that cannot be read is told: segments but the last count as synced', async () => {
+    const store = await open(await damaged(false, '1\n1\nd 0 0\n'), { adopt: true })
+    expect(store.recovery.warnings[0]).toMatch(/recovery-point-offset-checkpoint cannot be read/)
+    expect(await readable(store)).toEqual([...upTo(0, 10), ...upTo(12, 16)])
+  })
+
+  test('records that Kafka had synced and that are gone are told, and their offsets are not given again', async () => {
+    const store = await open(await damaged(true, ['d 0 20']), { adopt: true })
+    expect(store.recovery.warnings.some((warning) => /offsets 16 to 19/.test(warning))).toBe(true)
+    expect(await (await store.topic('d')).append({ value: raw('x') })).toMatchObject({ offset: 20 })
+  })
+})
+
+describe('a store in whose log a broker has written', () => {
+  async function closedStore(): Promise<KafkaDirectory> {
+    const fs = new SimulatedFileSystem()
+    const store = await open(fs)
+    const topic = await store.topic('ours', {
+      create: 'must',
+      config: { segmentBytes: 200, batchBytes: 100, retentionMs: '7d' },
+    })
+    for (const offset of upTo(0, 8)) await topic.append({ value: raw(valueAt(offset)) })
+    await store.flush()
+    await store.close()
+    return new KafkaDirectory('/s', fs)
+  }
+
+  /** As a broker that starts does, and one that stops. */
+  const started = (kafka: KafkaDirectory): void => kafka.fs.unlinkSync('/s/log/.kafka_cleanshutdown')
+  const stopped = (kafka: KafkaDirectory): Promise<void> => kafka.file('log/.kafka_cleanshutdown', CLEAN_MARK)
+  const last = (kafka: KafkaDirectory): string => logsIn(kafka).at(-1)!
+  const logsIn = ({ fs }: KafkaDirectory): string[] =>
+    fs.listSync('/s/log/ours-0').flatMap(({ name }) => (name.endsWith('.log') ? [`log/ours-0/${name}`] : []))
+  const grown = (kafka: KafkaDirectory): Promise<void> =>
+    kafka.file(
+      last(kafka),
+      Buffer.concat([bytesOf(kafka.fs, `/s/${last(kafka)}`), batches({ offsets: [8], epoch: 17 })]),
+    )
+
+  const changes: readonly (readonly [
+    what: string,
+    change: (kafka: KafkaDirectory) => unknown,
+    records: readonly number[],
+  ])[] = [
+    ['appended', grown, upTo(0, 9)],
+    [
+      'rolled',
+      (kafka) => kafka.file('log/ours-0/00000000000000000008.log', batches({ offsets: [8], epoch: 2 })),
+      upTo(0, 9),
+    ],
+    ['cleaned', (kafka) => kafka.file(logsIn(kafka)[1]!, new Uint8Array(0)), [0, 1, ...upTo(4, 8)]],
+    ['removed what was old', (kafka) => kafka.fs.unlinkSync(`/s/${logsIn(kafka)[0]!}`), upTo(2, 8)],
+    ['deleted records', (kafka) => kafka.checkpoint('log/log-start-offset-checkpoint', ['ours 0 3']), upTo(3, 8)],
+  ]
+  for (const [what, change, records] of changes) {
+    for (const isClean of [true, false]) {
+      test(`it ${what}, and was ${isClean ? 'stopped' : 'killed'}`, async () => {
+        const kafka = await closedStore()
+        started(kafka)
+        await change(kafka)
+        if (isClean) await stopped(kafka)
+        await kafka.checkpoint('log/recovery-point-offset-checkpoint', ['ours 0 8'])
+        const before = treeOf(kafka.fs, '/s/log')
+        const refused = await rejected('INVALID_OPTION', open(kafka.fs))
+        expect(refused.details.option).toBe('adopt')
+        const clock = testClock()
+        const reading = rejected('INVALID_OPTION', openStore('/s', { fileSystem: kafka.fs, clock, mode: 'read-only' }))
+        for (let looks = 0; looks < 10; looks++) await clock.advance(5)
+        expect((await reading).details.option).toBe('adopt')
+        expect(treeOf(kafka.fs, '/s/log')).toEqual(before)
+        const store = await open(kafka.fs, { adopt: true })
+        const topic = await store.topic('ours')
+        const found = (await all(topic.read())).map(({ offset, value }) => `${offset} ${text(value)}`)
+        expect(found).toEqual(lines(records))
+        expect(topic.config.retentionMs).toBe(7 * 86_400_000)
+        expect(store.recovery.epoch).toBe(what === 'appended' ? 18 : what === 'rolled' ? 3 : 1)
+        await store.close()
+        expect((await open(kafka.fs)).recovery.clean).toBe(true)
+      })
+    }
+  }
+
+  test('it made a topic', async () => {
+    const kafka = await closedStore()
+    started(kafka)
+    await kafka.partition('log/theirs-0', {
+      segments: { 0: batches({ offsets: [0] }) },
+      topicId: topicIdOf('theirs-0'),
+    })
+    await rejected('INVALID_OPTION', open(kafka.fs))
+    expect(await (await open(kafka.fs, { adopt: true })).topics()).toEqual(['ours', 'theirs'])
+  })
+
+  test('it deleted a topic', async () => {
+    const kafka = await closedStore()
+    started(kafka)
+    kafka.fs.renameSync('/s/log/ours-0', `/s/log/ours-0.${'0'.repeat(32)}-delete`)
+    await rejected('INVALID_OPTION', open(kafka.fs))
+    const store = await open(kafka.fs, { adopt: true })
+    expect(await store.topics()).toEqual([])
+    await expectSound(store)
+  })
+
+  test('it only started and stopped: nothing has to be taken over', async () => {
+    for (const isClean of [true, false]) {
+      const kafka = await closedStore()
+      started(kafka)
+      if (isClean) await stopped(kafka)
+      const store = await open(kafka.fs, { adopt: isClean })
+      expect(store.recovery).toMatchObject({ clean: true, epoch: 1 })
+    }
+  })
+
+  test('a store that was killed, and then served by a broker', async () => {
+    const { fs } = await closedStore()
+    await open(fs)
+    const kafka = new KafkaDirectory('/s', fs.crashImage(1, 'none'))
+    await grown(kafka)
+    await stopped(kafka)
+    expect((await rejected('INVALID_OPTION', open(kafka.fs))).message).toMatch(/not closed in order/)
+    expect((await all((await (await open(kafka.fs, { adopt: true })).topic('ours')).read())).length).toBe(9)
+  })
+
+  test('a log directory without the rest of the store', async () => {
+    const kafka = await twoTopics()
+    const bare = new KafkaDirectory('/b', kafka.fs)
+    kafka.fs.renameSync('/s', '/b/log')
+    await kafka.fs.syncDirectory('/')
+    await bare.fs.syncDirectory('/b')
+    const options = { fileSystem: kafka.fs, clock: testClock(), random: seededRandom(1), [TUNING]: SMALL }
+    await rejected('INVALID_OPTION', openStore('/b', options))
+    const store = await openStore('/b', { ...options, adopt: true } as TunableOpenOptions & { mode?: 'read-write' })
+    expect(await contentOf(store)).toEqual(TWO_TOPICS)
+    await expectSound(store)
+  })
+})
+
+test('progress is told, and a signal ends it', async () => {
+  const { fs } = await busyDirectory()
+  const told: number[] = []
+  const listen = (message: unknown): number => told.push((message as { bytes: number; ofBytes: number }).bytes)
+  subscribe('varve:adopt', listen)
+  await (await open(fs, { adopt: true })).close()
+  unsubscribe('varve:adopt', listen)
+  expect(told.length).toBeGreaterThan(10)
+  expect(told).toEqual(told.toSorted((a, b) => a - b))
+})
