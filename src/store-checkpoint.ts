@@ -49,7 +49,7 @@ const NOTHING = new Uint8Array(0)
 const NO_LINK = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])
 
 /** A segment as it was at the moment of the capture. */
-interface CapturedSegment {
+export interface CapturedSegment {
   /** Undefined: an empty one of a log that is just being made. */
   readonly segment: Segment | undefined
   readonly facts: SegmentFacts
@@ -62,7 +62,7 @@ interface CapturedSegment {
   readonly producers: Uint8Array | undefined
 }
 
-interface CapturedLog {
+export interface CapturedLog {
   readonly id: number
   readonly topic: string
   readonly topicId: string
@@ -75,7 +75,7 @@ interface CapturedLog {
   readonly producers: Uint8Array | undefined
 }
 
-interface Capture {
+export interface Capture {
   readonly catalog: Catalog
   readonly logs: readonly CapturedLog[]
   readonly stampMs: number
@@ -111,7 +111,7 @@ export async function checkpointStore(
 }
 
 /** A copy inside the store would be a stranger in it. */
-function checkOutside(fileSystem: FileSystem, { root }: StorePaths, target: StorePaths): void {
+export function checkOutside(fileSystem: FileSystem, { root }: StorePaths, target: StorePaths): void {
   const identity = fileSystem.statSync(root)?.identity
   for (let path = target.root, above = ''; path !== above; path = parentPath(above)) {
     above = path
@@ -126,7 +126,7 @@ function checkOutside(fileSystem: FileSystem, { root }: StorePaths, target: Stor
   }
 }
 
-function checkEmpty(fileSystem: FileSystem, { root }: StorePaths): void {
+export function checkEmpty(fileSystem: FileSystem, { root }: StorePaths): void {
   const stat = fileSystem.statSync(root)
   if (stat === undefined || (stat.kind === 'directory' && fileSystem.listSync(root).length === 0)) return
   const message = `${root} is not an empty directory. Nothing was written; give a new one.`
@@ -134,7 +134,7 @@ function checkEmpty(fileSystem: FileSystem, { root }: StorePaths): void {
 }
 
 /** Keeps all changes of structure away until it is released: no seal, no retention, no deletion of files. */
-function hold(logs: readonly PartitionLog[]): { readonly entered: Promise<unknown>; release(): void } {
+export function hold(logs: readonly PartitionLog[]): { readonly entered: Promise<unknown>; release(): void } {
   let open!: () => void
   const gate = new Promise<void>((resolve) => (open = resolve))
   const enter = (log: PartitionLog): Promise<void> =>
@@ -148,7 +148,7 @@ function hold(logs: readonly PartitionLog[]): { readonly entered: Promise<unknow
 }
 
 /** The ends of all logs, in one turn. */
-function capture(engine: Engine, catalog: Catalog): Capture {
+export function capture(engine: Engine, catalog: Catalog): Capture {
   const { committer } = engine
   if (committer.failure !== undefined) throw committer.failure
   const full = 'The segments have no room for what the journal holds: free space, then copy.'

@@ -12,7 +12,9 @@ import { flag, invalidOption, optionsObject, signalOf } from './base/checks.ts'
 import { VarveError } from './base/errors.ts'
 import type { TopicDefinition } from './base/topic-definition.ts'
 import { raiseStart } from './log/retain.ts'
+import type { Catalog } from './metadata/catalog.ts'
 import { resolveTopicOptions } from './metadata/topic-options.ts'
+import { checkpointForKafka } from './store-checkpoint-kafka.ts'
 import { checkpointStore } from './store-checkpoint.ts'
 import { writeCloseState } from './store-close.ts'
 import { Maintenance } from './store-maintenance.ts'
@@ -133,11 +135,14 @@ export class WritableStore implements Store {
     return storeStats(this.#opened.engine)
   }
 
-  async checkpoint(directory: string, options?: Signal): Promise<void> {
+  async checkpoint(directory: string, options?: Signal & { readonly kafka?: boolean | undefined }): Promise<void> {
     this.#check()
-    options?.signal?.throwIfAborted()
+    const { kafka, signal } = optionsObject(options, ['kafka', 'signal'], '')
+    signalOf(signal)?.throwIfAborted()
     const { engine, identity } = this.#opened
-    await checkpointStore(engine, () => this.#topics.catalog, identity, directory, options?.signal)
+    const catalogNow = (): Catalog => this.#topics.catalog
+    if (flag(kafka ?? false, 'kafka')) await checkpointForKafka(engine, catalogNow, directory, signal)
+    else await checkpointStore(engine, catalogNow, identity, directory, signal)
   }
 
   close(): Promise<void> {

@@ -58,7 +58,7 @@ const TEXT_FILES: ReadonlySet<string> = new Set([
   '.kafka_cleanshutdown',
 ])
 
-const STATE_FILES: ReadonlySet<string> = new Set(['catalog', 'close-record', 'identity', 'writer', 'clock'])
+const STATE_FILES: ReadonlySet<string> = new Set(['catalog', 'close-record', 'identity', 'writer', 'clock', 'adopting'])
 
 async function dumpFile(dump: Dump, withRecords: boolean): Promise<void> {
   const { name } = dump

@@ -6,6 +6,7 @@
  *          store is closed; a second Ctrl-C ends the process at once.
  */
 import { Command, CommanderError } from 'commander'
+import { addAdopt } from './adopt.ts'
 import { addAlter } from './alter.ts'
 import { addAppend } from './append.ts'
 import { addBench } from './bench.ts'
@@ -39,6 +40,7 @@ const SUBCOMMANDS = [
   addVerify,
   addDump,
   addCheckpoint,
+  addAdopt,
   addBench,
   addDemo,
 ]

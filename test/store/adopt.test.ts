@@ -54,12 +54,6 @@ async function expectSound(store: Store): Promise<void> {
   expect(findings).toEqual([])
 }
 
-async function all2<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = []
-  for await (const item of items) found.push(item)
-  return found
-}
-
 /** A topic of two partitions with falling and rising leader epochs, and one of Kafka's own. */
 async function twoTopics(isClean = true): Promise<KafkaDirectory> {
   const kafka = new KafkaDirectory()

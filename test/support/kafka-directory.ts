@@ -12,7 +12,7 @@ import { buildBatch, text } from '../segment/batch-support.ts'
 
 const START_MS = 1_700_000_000_000
 const DIRECTORY_ID = 'AAAAAAAAAAEAAAAAAAAAAg'
-export const META = `version=1\ncluster.id=c\nnode.id=1\ndirectory.id=${DIRECTORY_ID}\n`
+const META = `version=1\ncluster.id=c\nnode.id=1\ndirectory.id=${DIRECTORY_ID}\n`
 export const CLEAN_MARK = '{"version":0,"brokerEpoch":9}'
 
 export interface KafkaBatch {
