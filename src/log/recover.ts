@@ -153,6 +153,7 @@ class LogRecovery {
     const whole = await this.#scan(segment, size, durable, later)
     // An open that failed half way may have cut it, and not made that durable.
     if (segment.sizeBytes === 0) segment.markUnsynced(0)
+    if (foreign !== undefined) segment.producerState = this.#known().encode()
     await foreign?.judged(segment, this.#hasHoles, whole ? nextBase : undefined)
     this.#add(segment)
     return whole

@@ -15,7 +15,9 @@ import java.util.Properties;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -67,6 +69,8 @@ public class Judge {
       case "produce" -> produce(place(words), words[3], words[4], words[5], Integer.parseInt(words[6]));
       case "consume" -> consume(place(words), words[3], words[4].equals("list"));
       case "offsets" -> offsets(place(words));
+      case "delete" -> deleteBefore(place(words), Long.parseLong(words[3]));
+      case "commit" -> commit(words[3], place(words), Long.parseLong(words[4]));
       case "time" -> time(place(words), Long.parseLong(words[3]));
       default -> throw new IllegalArgumentException("unknown question " + words[0]);
     }
@@ -90,6 +94,19 @@ public class Judge {
     try (Admin admin = Admin.create(properties())) {
       NewTopic wanted = new NewTopic(topic, Optional.of(partitions), Optional.of((short) 1)).configs(configs);
       OUT.println(admin.createTopics(List.of(wanted)).topicId(topic).get());
+    }
+  }
+
+  private void deleteBefore(TopicPartition place, long offset) throws Exception {
+    try (Admin admin = Admin.create(properties())) {
+      admin.deleteRecords(Map.of(place, RecordsToDelete.beforeOffset(offset))).all().get();
+    }
+  }
+
+  /** What a group has committed stands in __consumer_offsets, whoever writes it. */
+  private void commit(String group, TopicPartition place, long offset) throws Exception {
+    try (Admin admin = Admin.create(properties())) {
+      admin.alterConsumerGroupOffsets(group, Map.of(place, new OffsetAndMetadata(offset))).all().get();
     }
   }
 

@@ -71,6 +71,16 @@ export class KafkaBroker {
     clearTimeout(timer)
   }
 
+  /** Kills it: its directory is what a crash of the process leaves. */
+  async kill(): Promise<void> {
+    const child = this.#process
+    this.#process = undefined
+    if (child === undefined || child.exitCode !== null) return
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    child.kill('SIGKILL')
+    await ended
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
     rmSync(this.directory, { recursive: true, force: true })

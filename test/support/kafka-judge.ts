@@ -93,6 +93,16 @@ export class KafkaJudge {
     return { start: Number(start), end: Number(end) }
   }
 
+  /** Deletes the records below an offset. */
+  async deleteBefore(topic: string, partition: number, offset: number): Promise<void> {
+    await this.#ask(`delete ${topic} ${partition} ${offset}`)
+  }
+
+  /** Commits the offset of a group. */
+  async commitOffset(group: string, topic: string, partition: number, offset: number): Promise<void> {
+    await this.#ask(`commit ${topic} ${partition} ${group} ${offset}`)
+  }
+
   /** Offset of the first record at or after a time; -1 when all are older. */
   async offsetForTime(topic: string, partition: number, time: number): Promise<number> {
     const [answer] = await this.#ask(`time ${topic} ${partition} ${time}`)
