@@ -115,6 +115,8 @@ class KafkaCopy {
     const directory = joinPath(this.#root, partitionDirectoryName(log.topic, log.partition))
     this.#fileSystem.makeDirectorySync(directory)
     for (const segment of log.segments) await this.#copySegment(log, directory, segment)
+    const { producers } = log
+    if (producers !== undefined) await this.#bytes(segmentFile(directory, log.logEnd, 'snapshot'), producers)
     const isEmpty = log.logStart >= log.logEnd
     await this.#text(joinPath(directory, PARTITION_METADATA), encodePartitionMetadata(log.topicId))
     const epochs = encodeEpochCheckpoint(isEmpty ? [] : [[0, log.logStart]])
@@ -122,7 +124,7 @@ class KafkaCopy {
   }
 
   async #copySegment(log: CapturedLog, directory: string, captured: CapturedSegment): Promise<void> {
-    const { segment, facts, indexes } = captured
+    const { segment, facts } = captured
     const file = this.#fileSystem.openSync(segmentFile(directory, facts.baseOffset, 'log'), 'create')
     try {
       if (segment !== undefined) await segment.data.during((source) => this.#copyBatches(log, captured, source, file))
@@ -131,9 +133,8 @@ class KafkaCopy {
       file.closeSync()
     }
     for (const kind of KINDS) {
-      const given = kind === 'index' ? indexes?.offset : kind === 'timeindex' ? indexes?.time : undefined
-      const bytes = given ?? this.#read(segment?.directory, facts.baseOffset, kind)
-      if (bytes === undefined) continue
+      const bytes = givenOf(captured, kind) ?? this.#read(segment?.directory, facts.baseOffset, kind)
+      if (bytes === undefined || (kind === 'txnindex' && bytes.byteLength === 0)) continue
       const whole = kind === 'timeindex' ? withLastTime(bytes, facts) : bytes
       await this.#bytes(segmentFile(directory, facts.baseOffset, kind), whole)
     }
@@ -207,6 +208,13 @@ class KafkaCopy {
     for (const { name } of this.#fileSystem.listSync(path)) this.#remove(joinPath(path, name))
     return this.#fileSystem.removeDirectorySync(path)
   }
+}
+
+/** What was captured of a segment that is not sealed: its files are older, or not there. */
+function givenOf({ isSealed, indexes, aborted }: CapturedSegment, kind: SegmentFileKind): Uint8Array | undefined {
+  if (kind === 'index') return indexes?.offset
+  if (kind === 'timeindex') return indexes?.time
+  return kind === 'txnindex' && !isSealed ? aborted : undefined
 }
 
 /** A time index with the entry that a segment gets when it is closed; as it is when it has that. */
