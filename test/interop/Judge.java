@@ -6,6 +6,7 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
@@ -15,10 +16,11 @@ import java.util.Properties;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.ProducerState;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
-import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
@@ -41,6 +43,8 @@ public class Judge {
   private final String bootstrap;
   private final BufferedReader in;
   private int transactions = 0;
+  /** Transactions that were left open. */
+  private int left = 0;
 
   private Judge(String bootstrap, BufferedReader in) {
     this.bootstrap = bootstrap;
@@ -71,6 +75,8 @@ public class Judge {
       case "offsets" -> offsets(place(words));
       case "delete" -> deleteBefore(place(words), Long.parseLong(words[3]));
       case "commit" -> commit(words[3], place(words), Long.parseLong(words[4]));
+      case "stable" -> stable(place(words));
+      case "producers" -> producers(place(words));
       case "time" -> time(place(words), Long.parseLong(words[3]));
       default -> throw new IllegalArgumentException("unknown question " + words[0]);
     }
@@ -114,7 +120,7 @@ public class Judge {
     // Read first: a failure must not leave records behind that the next question would trip over.
     List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>(count);
     for (int i = 0; i < count; i++) records.add(parse(place, in.readLine().split(" ")));
-    boolean transactional = mode.equals("commit") || mode.equals("abort");
+    boolean transactional = mode.equals("commit") || mode.equals("abort") || mode.equals("open");
     Properties properties = properties();
     properties.put("compression.type", codec);
     properties.put("batch.size", batchBytes);
@@ -123,7 +129,9 @@ public class Judge {
     properties.put("enable.idempotence", String.valueOf(!mode.equals("plain")));
     properties.put("acks", "all");
     if (transactional) properties.put("transactional.id", "judge-" + ProcessHandle.current().pid() + "-" + transactions++);
-    try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer())) {
+    if (mode.equals("open")) properties.put("transaction.timeout.ms", "900000");
+    KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer());
+    try {
       if (transactional) {
         producer.initTransactions();
         producer.beginTransaction();
@@ -134,14 +142,24 @@ public class Judge {
       for (Future<RecordMetadata> one : sent) one.get();
       if (mode.equals("commit")) producer.commitTransaction();
       if (mode.equals("abort")) producer.abortTransaction();
+    } finally {
+      // In no time it does not end its transaction.
+      if (mode.equals("open")) producer.close(Duration.ZERO);
+      else producer.close();
     }
-    if (transactional) awaitDecision(place);
+    if (mode.equals("open")) left++;
+    else if (transactional) awaitDecision(place);
   }
 
-  /** The coordinator decides first and writes the marker later: until then the last stable offset stays behind. */
+  /** The coordinator decides first and writes the marker later: until then one transaction more is open. */
   private void awaitDecision(TopicPartition place) throws Exception {
-    try (KafkaConsumer<byte[], byte[]> stable = consumer("read_committed"); KafkaConsumer<byte[], byte[]> all = consumer("read_uncommitted")) {
-      while (!stable.endOffsets(List.of(place)).equals(all.endOffsets(List.of(place)))) Thread.sleep(10);
+    while (openTransactions(place) > left) Thread.sleep(10);
+  }
+
+  private long openTransactions(TopicPartition place) throws Exception {
+    try (Admin admin = Admin.create(properties())) {
+      return admin.describeProducers(List.of(place)).partitionResult(place).get().activeProducers().stream()
+          .filter(one -> one.currentTransactionStartOffset().isPresent()).count();
     }
   }
 
@@ -168,6 +186,23 @@ public class Judge {
     try (KafkaConsumer<byte[], byte[]> consumer = consumer("read_uncommitted")) {
       long start = consumer.beginningOffsets(List.of(place)).get(place);
       OUT.println(start + " " + consumer.endOffsets(List.of(place)).get(place));
+    }
+  }
+
+  private void stable(TopicPartition place) {
+    try (KafkaConsumer<byte[], byte[]> consumer = consumer("read_committed")) {
+      OUT.println(consumer.endOffsets(List.of(place)).get(place));
+    }
+  }
+
+  /** What the broker knows of each producer, by id. */
+  private void producers(TopicPartition place) throws Exception {
+    try (Admin admin = Admin.create(properties())) {
+      admin.describeProducers(List.of(place)).partitionResult(place).get().activeProducers().stream()
+          .sorted(Comparator.comparingLong(ProducerState::producerId))
+          .map(one -> one.producerId() + " " + one.producerEpoch() + " " + one.lastSequence() + " " + one.lastTimestamp()
+              + " " + one.coordinatorEpoch().orElse(-1) + " " + one.currentTransactionStartOffset().orElse(-1))
+          .forEach(OUT::println);
     }
   }
 

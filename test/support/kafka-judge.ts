@@ -14,8 +14,11 @@ const SOURCE = fileURLToPath(new URL('../interop/Judge.java', import.meta.url))
 export type Isolation = 'read_committed' | 'read_uncommitted'
 export type Codec = 'none' | 'gzip' | 'zstd' | 'lz4' | 'snappy'
 
-/** How a producer writes: `idempotent` stamps producer ids, `commit` and `abort` wrap all in one transaction. */
-export type ProduceMode = 'plain' | 'idempotent' | 'commit' | 'abort'
+/**
+ * How a producer writes: `idempotent` stamps producer ids, `commit` and `abort` wrap all in one transaction, `open` leaves
+ * that undecided.
+ */
+export type ProduceMode = 'plain' | 'idempotent' | 'commit' | 'abort' | 'open'
 
 export interface ProduceOptions {
   readonly codec: Codec
@@ -101,6 +104,17 @@ export class KafkaJudge {
   /** Commits the offset of a group. */
   async commitOffset(group: string, topic: string, partition: number, offset: number): Promise<void> {
     await this.#ask(`commit ${topic} ${partition} ${group} ${offset}`)
+  }
+
+  /** Where committed records end. */
+  async lastStable(topic: string, partition: number): Promise<number> {
+    const [answer] = await this.#ask(`stable ${topic} ${partition}`)
+    return Number(answer)
+  }
+
+  /** What the broker knows of producers: `id epoch sequence timestamp coordinator transaction`, by id. */
+  producers(topic: string, partition: number): Promise<string[]> {
+    return this.#ask(`producers ${topic} ${partition}`)
   }
 
   /** Offset of the first record at or after a time; -1 when all are older. */
