@@ -6,7 +6,7 @@
  *   1  the plan: what is there, checked            (nothing is changed before; what cannot be taken over is refused)
  *   2  the note `varve/adopting`, durable          (from here on every open goes on, whether it is asked to or not)
  *   3  partition folders and Kafka's checkpoints come below `log/`, by renames
- *   4  what `varve/` held of an earlier life goes, but for the quarantine
+ *   4  what `varve/` held of an earlier life goes, but for the quarantine; Kafka's mark of a clean stop goes
  *   5  per folder: names by Kafka's load rules; its indexes go, ours are made from the batches; all durable
  *   6  the note says so, durable                   (from here on a sidecar is one of ours)
  *   7  per log: judged, cut where nothing was promised, sealed
@@ -225,6 +225,9 @@ class Adoption {
       await this.#fileSystem.syncDirectory(directory)
     }
     await this.#fileSystem.syncDirectory(varve)
+    // The note says what it said; to a later open it would be the work of a broker.
+    this.#remove(joinPath(this.#paths.log, CLEAN_SHUTDOWN))
+    await this.#fileSystem.syncDirectory(this.#paths.log)
   }
 
   #remove(path: string): void {
