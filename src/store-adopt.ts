@@ -109,9 +109,20 @@ export async function endAdoption(fileSystem: FileSystem, paths: StorePaths): Pr
 }
 
 async function begin(options: ResolvedOpenOptions, paths: StorePaths, source: Adopting['source']): Promise<Adopting> {
-  const adopting = plan(options, paths, source, knownStore(options.fileSystem, paths))
-  await writeAdopting(options.fileSystem, paths.adopting, adopting)
+  const { fileSystem } = options
+  const known = knownStore(fileSystem, paths)
+  const planned = plan(options, paths, source, known)
+  const wasOpen = known.epoch >= 0 && fileSystem.statSync(paths.closeRecord) === undefined
+  const adopting = { ...planned, warnings: [...planned.warnings, ...(wasOpen ? [lostJournal(paths)] : [])] }
+  await writeAdopting(fileSystem, paths.adopting, adopting)
   return adopting
+}
+
+function lostJournal({ root }: StorePaths): string {
+  return (
+    `${root} had not been closed when a broker was started on its log: what was acknowledged last may have stood ` +
+    'only in its journal, which is dropped.'
+  )
 }
 
 function plan(

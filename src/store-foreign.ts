@@ -34,8 +34,9 @@ import { logsOf } from './store-catalog.ts'
 import type { LogToOpen } from './log/open-logs.ts'
 
 const MOST_TEXT_BYTES = 64 * 1024 * 1024
+const SINCE = 'since the store was closed (a broker?)'
 
-/** What another program did, as the beginning of a sentence; undefined when there is no sign of one. */
+/** What another program did, as a sentence without its full stop; undefined when there is no sign of one. */
 export function foreignChange(
   fileSystem: FileSystem,
   paths: StorePaths,
@@ -45,9 +46,7 @@ export function foreignChange(
   const mark = readText(fileSystem, path)
   if (closed === undefined) {
     const isBrokers = mark !== undefined && decodeCleanShutdown(mark) >= 0
-    return isBrokers
-      ? `${path} was written by a broker, although the store was not closed in order: it wrote`
-      : undefined
+    return isBrokers ? `${path} is that of a broker, which ran although the store had not been closed` : undefined
   }
   const catalog = readCatalog(fileSystem, paths.catalog)
   if (catalog === undefined) return undefined
@@ -75,7 +74,7 @@ class Comparison {
   longerFile(): string | undefined {
     for (const [identity, closed] of this.#logs) {
       const path = foreignFile(this.#fileSystem, identity, this.#survey(identity.directory), closed)
-      if (path !== undefined) return `${path} was written by somebody else`
+      if (path !== undefined) return `${path} was written by somebody else ${SINCE}`
     }
     return undefined
   }
@@ -83,7 +82,7 @@ class Comparison {
   difference(): string | undefined {
     for (const [identity, closed] of this.#logs) {
       const path = this.#changedFile(identity.directory, closed)
-      if (path !== undefined) return `${path} was changed by somebody else`
+      if (path !== undefined) return `${path} was changed by somebody else ${SINCE}`
     }
     return this.#raisedStart() ?? this.#unknownFolder()
   }
@@ -107,7 +106,7 @@ class Comparison {
     const raised = this.#logs.find(
       ([{ topic, partition }, { logStart }]) => (starts.get(partitionDirectoryName(topic, partition)) ?? 0) > logStart,
     )
-    return raised === undefined ? undefined : `${path} was changed by somebody else`
+    return raised === undefined ? undefined : `${path} was changed by somebody else ${SINCE}`
   }
 
   #unknownFolder(): string | undefined {
@@ -121,7 +120,7 @@ class Comparison {
       const directory = joinPath(this.#paths.log, name)
       const bases = this.#survey(directory).bases.map((base) => segmentFile(directory, base.baseOffset, 'log'))
       if (bases.some((path) => (this.#fileSystem.statSync(path)?.size ?? 0) > 0)) {
-        return `${directory} was made by somebody else`
+        return `${directory} was made by somebody else ${SINCE}`
       }
     }
     return undefined

@@ -281,14 +281,15 @@ export function foreignFile(
 
 function refuseForeign(host: OpenLogsHost, identity: LogIdentity, survey: SegmentSurvey, closed: ClosedLog): void {
   const path = foreignFile(host.fileSystem, identity, survey, closed)
-  if (path !== undefined) throw foreignStore(`${path} was written by somebody else`)
+  if (path !== undefined)
+    throw foreignStore(`${path} was written by somebody else since the store was closed (a broker?)`)
 }
 
 /** INVALID_OPTION for a store in which another program wrote. */
 export function foreignStore(what: string): VarveError<'INVALID_OPTION'> {
   return new VarveError(
     'INVALID_OPTION',
-    `${what} since the store was closed (a broker?). Nothing was touched. Open it with the option adopt: true, which ` +
+    `${what}. Nothing was touched. Open it with the option adopt: true, which ` +
       'takes the log over as it is now, or bring back the directory as it was closed.',
     { option: 'adopt' },
   )

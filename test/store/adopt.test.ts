@@ -542,7 +542,7 @@ describe('a store in whose log a broker has written', () => {
     const kafka = new KafkaDirectory('/s', fs.crashImage(1, 'none'))
     await grown(kafka)
     await stopped(kafka)
-    expect((await rejected('INVALID_OPTION', open(kafka.fs))).message).toMatch(/not closed in order/)
+    expect((await rejected('INVALID_OPTION', open(kafka.fs))).message).toMatch(/had not been closed/)
     expect((await all((await (await open(kafka.fs, { adopt: true })).topic('ours')).read())).length).toBe(9)
   })
 
