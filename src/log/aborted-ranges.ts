@@ -18,6 +18,8 @@ export class AbortedRanges {
   readonly #byProducer = new Map<number, AbortedTransaction[]>()
   #from = 0
   #to = 0
+  /** Of a log that was truncated meanwhile nothing is known. */
+  #logId = 0
 
   constructor(host: ScanHost, log: PartitionLog) {
     this.#host = host
@@ -26,7 +28,7 @@ export class AbortedRanges {
 
   /** It is known what was aborted at `offset`; else `load` first. */
   covers(offset: number): boolean {
-    return offset >= this.#from && offset < this.#to
+    return offset >= this.#from && offset < this.#to && this.#logId === this.#log.id
   }
 
   /** Finds out what was aborted from `offset`, which is decided, to the end of its segment. */
@@ -74,6 +76,7 @@ export class AbortedRanges {
   #take(from: number, to: number, found: readonly AbortedTransaction[]): undefined {
     this.#from = from
     this.#to = to
+    this.#logId = this.#log.id
     this.#byProducer.clear()
     for (const transaction of found) {
       const known = this.#byProducer.get(transaction.producerId)

@@ -65,7 +65,10 @@ export async function sealSegment(log: SealedLog, segment: Segment, sealedAt: nu
   segment.namesSynced = true
   facts.sealedAt = sealedAt
   segment.producerState = undefined
-  if (transactionIndex.byteLength > 0) segment.abortedFile = closedFile(transactionIndex)
+  if (transactionIndex.byteLength > 0) {
+    segment.abortedFile = closedFile(transactionIndex)
+    segment.aborted = undefined
+  }
   if (segment.phase === 'sealing') segment.phase = 'sealed'
 }
 
