@@ -117,7 +117,7 @@ async function seen(): Promise<Seen[]> {
 }
 
 async function linesOf(store: Store, topic: string, partition: number): Promise<string[]> {
-  const records = await collected((await store.topic(topic)).read({ partition }))
+  const records = await collected((await store.topic(topic)).read({ partition, isolation: 'read_uncommitted' }))
   return records.map(({ headers, ...record }) => recordLine({ ...record, headers: [...headers] }))
 }
 
