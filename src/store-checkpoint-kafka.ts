@@ -42,8 +42,8 @@ import {
 } from './segment/segment-files.ts'
 import type { SegmentFileKind } from './segment/segment-files.ts'
 import type { SegmentFacts } from './segment/segment.ts'
-import { capture, checkEmpty, checkOutside, hold } from './store-checkpoint.ts'
-import type { Capture, CapturedLog, CapturedSegment } from './store-checkpoint.ts'
+import { capture, checkEmpty, checkOutside, hold } from './store-capture.ts'
+import type { Capture, CapturedLog, CapturedSegment } from './store-capture.ts'
 import type { Engine } from './store-engine.ts'
 
 const CHUNK = 1 << 20
@@ -133,7 +133,7 @@ class KafkaCopy {
       file.closeSync()
     }
     for (const kind of KINDS) {
-      const bytes = givenOf(captured, kind) ?? this.#read(segment?.directory, facts.baseOffset, kind)
+      const bytes = this.#givenOf(log, captured, kind) ?? this.#read(segment?.directory, facts.baseOffset, kind)
       if (bytes === undefined || (kind === 'txnindex' && bytes.byteLength === 0)) continue
       const whole = kind === 'timeindex' ? withLastTime(bytes, facts) : bytes
       await this.#bytes(segmentFile(directory, facts.baseOffset, kind), whole)
@@ -172,6 +172,18 @@ class KafkaCopy {
     for (const [name, entries] of files) await this.#text(joinPath(this.#root, name), encodeOffsetCheckpoint(entries))
   }
 
+  /** What was captured of a segment that is not sealed; of any, what was aborted, for no checksum tells of that file. */
+  #givenOf(log: CapturedLog, captured: CapturedSegment, kind: SegmentFileKind): Uint8Array | undefined {
+    const { segment, isSealed, indexes, aborted } = captured
+    if (kind === 'index') return indexes?.offset
+    if (kind === 'timeindex') return indexes?.time
+    if (kind !== 'txnindex') return undefined
+    const live = this.#engine.logs.get(log.id)
+    return isSealed && segment !== undefined && live !== undefined
+      ? this.#engine.loadAborted(live, segment).encode()
+      : aborted
+  }
+
   #read(directory: string | undefined, baseOffset: number, kind: SegmentFileKind): Uint8Array | undefined {
     if (directory === undefined) return undefined
     const bytes = readWholeFile(this.#fileSystem, segmentFile(directory, baseOffset, kind), MOST_BYTES)
@@ -208,13 +220,6 @@ class KafkaCopy {
     for (const { name } of this.#fileSystem.listSync(path)) this.#remove(joinPath(path, name))
     return this.#fileSystem.removeDirectorySync(path)
   }
-}
-
-/** What was captured of a segment that is not sealed: its files are older, or not there. */
-function givenOf({ isSealed, indexes, aborted }: CapturedSegment, kind: SegmentFileKind): Uint8Array | undefined {
-  if (kind === 'index') return indexes?.offset
-  if (kind === 'timeindex') return indexes?.time
-  return kind === 'txnindex' && !isSealed ? aborted : undefined
 }
 
 /** A time index with the entry that a segment gets when it is closed; as it is when it has that. */

@@ -17,7 +17,7 @@
 import { errnoOf, fileError, VarveError } from './base/errors.ts'
 import type { File, FileSystem } from './base/file-system.ts'
 import { checkDirectory } from './options.ts'
-import type { PartitionLog } from './log/log.ts'
+import { NO_FILE } from './log/load-indexes.ts'
 import { writeCatalog } from './metadata/catalog.ts'
 import type { Catalog } from './metadata/catalog.ts'
 import { fileListHash } from './metadata/close-record.ts'
@@ -33,8 +33,9 @@ import {
   storePaths,
 } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
-import { emptyFacts } from './segment/segment.ts'
-import type { Segment, SegmentFacts } from './segment/segment.ts'
+import type { Segment } from './segment/segment.ts'
+import { capture, checkEmpty, checkOutside, hold } from './store-capture.ts'
+import type { Capture, CapturedLog, CapturedSegment } from './store-capture.ts'
 import { closedSegment, writeAborted, writeCloseFiles, writeIndexFiles, writeProducers } from './store-close-files.ts'
 import type { ClosedIndexes, ClosingLog } from './store-close-files.ts'
 import type { Engine } from './store-engine.ts'
@@ -44,42 +45,8 @@ import type { Identity } from './store-identity.ts'
 const CHUNK = 1 << 20
 const MAX_INDEX = 1024 * 1024 * 1024
 const PARALLEL = 8
-const NOTHING = new Uint8Array(0)
 /** The file system has no such link, or none between these two places. */
 const NO_LINK = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])
-
-/** A segment as it was at the moment of the capture. */
-export interface CapturedSegment {
-  /** Undefined: an empty one of a log that is just being made. */
-  readonly segment: Segment | undefined
-  readonly facts: SegmentFacts
-  readonly isSealed: boolean
-  /** Index files of one that is not sealed; undefined: its files are still those of the last close. */
-  readonly indexes: { readonly offset: Uint8Array; readonly time: Uint8Array } | undefined
-  /** Transaction index of one that is not sealed; empty: nothing was aborted in it. */
-  readonly aborted: Uint8Array
-  /** Producers at its end, of one that is full and not sealed. */
-  readonly producers: Uint8Array | undefined
-}
-
-export interface CapturedLog {
-  readonly id: number
-  readonly topic: string
-  readonly topicId: string
-  readonly partition: number
-  readonly logStart: number
-  readonly localStart: number
-  readonly logEnd: number
-  readonly segments: readonly CapturedSegment[]
-  /** Snapshot of the producers at the log end. */
-  readonly producers: Uint8Array | undefined
-}
-
-export interface Capture {
-  readonly catalog: Catalog
-  readonly logs: readonly CapturedLog[]
-  readonly stampMs: number
-}
 
 /** Copies the store into `directory`; all of the copy is durable when it resolves. */
 export async function checkpointStore(
@@ -108,81 +75,6 @@ export async function checkpointStore(
   } finally {
     held.release()
   }
-}
-
-/** A copy inside the store would be a stranger in it. */
-export function checkOutside(fileSystem: FileSystem, { root }: StorePaths, target: StorePaths): void {
-  const identity = fileSystem.statSync(root)?.identity
-  for (let path = target.root, above = ''; path !== above; path = parentPath(above)) {
-    above = path
-    if (identity === undefined || fileSystem.statSync(path)?.identity !== identity) continue
-    const message = `${target.root} lies in the store that is copied. Nothing was written; give a directory outside.`
-    throw new VarveError(
-      'INVALID_OPTION',
-      message,
-      { option: 'directory', value: target.root },
-      { outcome: 'definite' },
-    )
-  }
-}
-
-export function checkEmpty(fileSystem: FileSystem, { root }: StorePaths): void {
-  const stat = fileSystem.statSync(root)
-  if (stat === undefined || (stat.kind === 'directory' && fileSystem.listSync(root).length === 0)) return
-  const message = `${root} is not an empty directory. Nothing was written; give a new one.`
-  throw new VarveError('INVALID_OPTION', message, { option: 'directory', value: root }, { outcome: 'definite' })
-}
-
-/** Keeps all changes of structure away until it is released: no seal, no retention, no deletion of files. */
-export function hold(logs: readonly PartitionLog[]): { readonly entered: Promise<unknown>; release(): void } {
-  let open!: () => void
-  const gate = new Promise<void>((resolve) => (open = resolve))
-  const enter = (log: PartitionLog): Promise<void> =>
-    new Promise((entered) => {
-      void log.structure.run(() => {
-        entered()
-        return gate
-      })
-    })
-  return { entered: Promise.all(logs.map(enter)), release: open }
-}
-
-/** The ends of all logs, in one turn. */
-export function capture(engine: Engine, catalog: Catalog): Capture {
-  const { committer } = engine
-  if (committer.failure !== undefined) throw committer.failure
-  const full = 'The segments have no room for what the journal holds: free space, then copy.'
-  if (committer.isFull) throw new VarveError('DISK_FULL', full, { directory: engine.paths.log })
-  for (const log of engine.logs.values()) log.applyPending()
-  const logs = catalog.topics
-    .filter((topic) => topic.state === 'live')
-    .flatMap(({ name, topicId, logIds }) =>
-      logIds.map((id, partition) => ({ id, topic: name, topicId, partition, ...captureLog(engine.logs.get(id)) })),
-    )
-  return { catalog, logs, stampMs: engine.time.stamp() }
-}
-
-type CapturedState = Pick<CapturedLog, 'logStart' | 'localStart' | 'logEnd' | 'segments' | 'producers'>
-
-function captureLog(log: PartitionLog | undefined): CapturedState {
-  if (log === undefined) {
-    const indexes = { offset: new Uint8Array(0), time: new Uint8Array(0) }
-    const rest = { isSealed: false, indexes, aborted: NOTHING, producers: undefined }
-    const segments = [{ segment: undefined, facts: emptyFacts(0), ...rest }]
-    return { logStart: 0, localStart: 0, logEnd: 0, segments, producers: undefined }
-  }
-  const { logStart, localStart, active, view, producers } = log
-  const segments = view.segments.map(captureSegment)
-  return { logStart, localStart, logEnd: active.nextOffset, segments, producers: producers.encode() }
-}
-
-function captureSegment(segment: Segment): CapturedSegment {
-  const facts = { ...segment.facts, epochs: [...segment.facts.epochs] }
-  const isSealed = segment.phase === 'sealed'
-  const aborted = isSealed ? NOTHING : (segment.aborted?.encode() ?? NOTHING)
-  const captured = { segment, facts, isSealed, aborted, producers: segment.producerState }
-  if (isSealed || segment.offsets === undefined) return { ...captured, indexes: undefined }
-  return { ...captured, indexes: { offset: segment.offsets.encode(), time: segment.times!.encode() } }
 }
 
 class StoreCopy {
@@ -292,7 +184,8 @@ class StoreCopy {
     const { aborted } = captured
     this.#copyProducers(directory, facts.nextOffset, captured.producers)
     if (aborted.byteLength > 0) this.#unsynced.push(segmentFile(directory, facts.baseOffset, 'txnindex'))
-    const abortedFile = writeAborted(this.#fileSystem, directory, facts.baseOffset, aborted)
+    const written = writeAborted(this.#fileSystem, directory, facts.baseOffset, aborted)
+    const abortedFile = segment?.unread === undefined ? written : NO_FILE
     return closedSegment(facts, false, this.#copyIndexes(directory, captured), abortedFile)
   }
 

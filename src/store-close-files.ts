@@ -5,7 +5,7 @@
  * Holds    E1: the caller has made durable what the record names. Exports are not synced here: they carry no truth.
  */
 import type { FileSystem } from './base/file-system.ts'
-import { closedFile } from './log/load-indexes.ts'
+import { closedFile, NO_FILE } from './log/load-indexes.ts'
 import { writeCloseRecord } from './metadata/close-record.ts'
 import type { ClosedFile, ClosedLog, ClosedSegment } from './metadata/close-record.ts'
 import {
@@ -15,6 +15,7 @@ import {
   encodePartitionMetadata,
 } from './metadata/kafka-files.ts'
 import type { PartitionOffset } from './metadata/kafka-files.ts'
+import { risingEpochs } from './metadata/leader-epochs.ts'
 import { readWholeFile, replaceFile, replaceFileUnsynced } from './metadata/replace-file.ts'
 import {
   CLEAN_SHUTDOWN,
@@ -110,6 +111,13 @@ export function writeAborted(
   return closedFile(aborted)
 }
 
+/** Of a segment with damage: what its markers decided is found out again at every open. */
+export function dropAborted(fileSystem: FileSystem, directory: string, baseOffset: number): ClosedFile {
+  const path = segmentFile(directory, baseOffset, 'txnindex')
+  if (fileSystem.statSync(path) !== undefined) fileSystem.unlinkSync(path)
+  return NO_FILE
+}
+
 /** Writes a snapshot of the producers at `offset`; without producers there is no file. */
 export function writeProducers(
   fileSystem: FileSystem,
@@ -124,10 +132,7 @@ export function writeProducers(
 
 /** Kafka's notes in the directory of a log: its topic's id, and which writer wrote what. */
 function exportNotes(fileSystem: FileSystem, { directory, topicId, closed }: ClosingLog): void {
-  const epochs: (readonly [number, number])[] = []
-  for (const segment of closed.segments) {
-    for (const entry of segment.epochs) if (entry[0] > (epochs.at(-1)?.[0] ?? -1)) epochs.push(entry)
-  }
+  const epochs = risingEpochs(closed.segments.map((segment) => segment.epochs))
   const text = new TextEncoder().encode(encodeEpochCheckpoint(epochs))
   replaceFileUnsynced(fileSystem, joinPath(directory, LEADER_EPOCH_CHECKPOINT), text)
   exportTopicId(fileSystem, joinPath(directory, PARTITION_METADATA), topicId)

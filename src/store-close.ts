@@ -18,7 +18,14 @@ import type { ClosedFile, ClosedLog, ClosedSegment } from './metadata/close-reco
 import { joinPath } from './segment/segment-files.ts'
 import type { Segment } from './segment/segment.ts'
 import type { SegmentSurvey } from './segment/strays.ts'
-import { closedSegment, writeAborted, writeCloseFiles, writeIndexFiles, writeProducers } from './store-close-files.ts'
+import {
+  closedSegment,
+  dropAborted,
+  writeAborted,
+  writeCloseFiles,
+  writeIndexFiles,
+  writeProducers,
+} from './store-close-files.ts'
 import type { ClosedIndexes, ClosingLog } from './store-close-files.ts'
 import type { Engine } from './store-engine.ts'
 
@@ -84,7 +91,12 @@ function closeSegment(engine: Engine, log: PartitionLog, segment: Segment): Clos
   const aborted = segment.aborted?.encode() ?? new Uint8Array(0)
   if (segment !== log.active) writeProducers(fileSystem, log.directory, facts.nextOffset, segment.producerState)
   const indexes = wasTouched ? writeIndexes(engine, log, segment) : segment.closedIndexes
-  return closedSegment(facts, false, indexes, writeAborted(fileSystem, log.directory, facts.baseOffset, aborted))
+  const { baseOffset } = facts
+  const file =
+    segment.unread === undefined
+      ? writeAborted(fileSystem, log.directory, baseOffset, aborted)
+      : dropAborted(fileSystem, log.directory, baseOffset)
+  return closedSegment(facts, false, indexes, file)
 }
 
 function writeIndexes(engine: Engine, log: PartitionLog, segment: Segment): ClosedIndexes {

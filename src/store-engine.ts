@@ -339,8 +339,9 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
       segment.offsets = undefined
       segment.times = undefined
     } catch (error) {
-      // Damage and a full disk leave the segment as it is: it is tried again at the next open or pass.
-      if (VarveError.is(error, 'CORRUPT') || isDiskFull(error)) return
+      // Damage and a full disk leave the segment as it is: it is tried again at the next open, or pass.
+      segment.isUnsealable = VarveError.is(error, 'CORRUPT')
+      if (segment.isUnsealable || isDiskFull(error)) return
       this.committer.fail(error)
     }
   }

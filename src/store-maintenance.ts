@@ -55,7 +55,8 @@ export class Maintenance {
       if (this.#stopped || engine.committer.failure !== undefined) return
       if (log.tail.isOld(engine.clock.now(), log.config)) engine.sealActive(log)
       for (const segment of log.view.segments)
-        if (segment.phase === 'sealing' && log.structure.length === 0) engine.seal(log, segment)
+        if (segment.phase === 'sealing' && !segment.isUnsealable && log.structure.length === 0)
+          engine.seal(log, segment)
       if (isRetentionDue) this.#expire(log)
       if (isRetentionDue) await log.structure.run(() => retain(engine, log))
     }

@@ -211,6 +211,7 @@ class Opening {
       warn: (message) => this.#warnings.add(message),
       countVerified: (bytes) => (this.#verifiedBytes += bytes),
       removeLater: (path) => this.#belowFloors.push(path),
+      repairs: true,
       countReplayed: (records) => (this.#replayedRecords += records),
     }
   }

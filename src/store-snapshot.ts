@@ -84,6 +84,7 @@ async function open(
     nowMs: options.clock.now(),
     warn: () => undefined,
     removeLater: () => undefined,
+    repairs: false,
     countVerified: () => undefined,
     countReplayed: () => undefined,
   }

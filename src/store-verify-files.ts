@@ -6,13 +6,16 @@
  *          Marks and the writer's note are never durable and made anew by each writer: nothing is said of them.
  */
 import { errnoOf, VarveError } from './base/errors.ts'
+import { xxh64 } from './base/xxh64.ts'
 import type { FileSystem } from './base/file-system.ts'
 import type { PartitionLog } from './log/log.ts'
 import type { VerifyHost } from './log/verify-host.ts'
 import { readCatalog } from './metadata/catalog.ts'
 import type { Catalog } from './metadata/catalog.ts'
+import type { ClosedFile } from './metadata/close-record.ts'
 import { readCloseRecord } from './metadata/close-record.ts'
-import { decodeEpochCheckpoint, decodeOffsetCheckpoint, decodePartitionMetadata } from './metadata/kafka-files.ts'
+import { decodeOffsetCheckpoint, decodePartitionMetadata, encodeEpochCheckpoint } from './metadata/kafka-files.ts'
+import { risingEpochs } from './metadata/leader-epochs.ts'
 import { readProducerSnapshot } from './metadata/producer-snapshot.ts'
 import { readWholeFile, TEMPORARY_SUFFIX } from './metadata/replace-file.ts'
 import {
@@ -30,6 +33,7 @@ import {
   partitionDirectoryName,
   RECOVERY_POINT_CHECKPOINT,
   REPLICATION_CHECKPOINT,
+  segmentFile,
 } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import { readIdentity } from './store-identity.ts'
@@ -42,6 +46,8 @@ const LOCK_SUFFIXES = ['', '-journal', '-wal', '-shm']
 
 /** What the state files say. */
 export interface StoreState {
+  /** The snapshots of producers that were left at the close, by log id. */
+  readonly producers: ReadonlyMap<number, ClosedFile>
   /** Undefined: it cannot be read. */
   readonly catalog: Catalog | undefined
   /** The store was closed in order, and nobody has opened it for writing since (K2). */
@@ -57,7 +63,9 @@ export function verifyStateFiles(host: VerifyHost, paths: StorePaths): StoreStat
   const closed = attempt(host, paths.closeRecord, () => readCloseRecord(fileSystem, paths.closeRecord))
   const catalog = attempt(host, paths.catalog, () => readCatalog(fileSystem, paths.catalog))
   if (fileSystem.statSync(paths.catalog) === undefined) host.complain({ path: paths.catalog, what: 'is missing' })
-  return { catalog, isClosed: closed !== undefined }
+  const producers = new Map<number, ClosedFile>()
+  for (const log of closed?.logs ?? []) if (log.producers !== null) producers.set(log.logId, log.producers)
+  return { catalog, isClosed: closed !== undefined, producers }
 }
 
 /** Checks Kafka's files in the root of `log/`. */
@@ -67,7 +75,8 @@ export function verifyCheckpoints(host: VerifyHost, paths: StorePaths): void {
 
 /** Checks Kafka's files of one log. */
 export function verifyLogNotes(host: VerifyHost, log: PartitionLog, topicId: string | undefined): void {
-  checkText(host, joinPath(log.directory, LEADER_EPOCH_CHECKPOINT), decodeEpochCheckpoint)
+  const epochs = encodeEpochCheckpoint(risingEpochs(log.view.segments.map((segment) => segment.facts.epochs)))
+  checkText(host, joinPath(log.directory, LEADER_EPOCH_CHECKPOINT), (text) => (text === epochs ? text : undefined))
   checkText(host, joinPath(log.directory, PARTITION_METADATA), (text) => {
     const id = decodePartitionMetadata(text)
     return topicId === undefined || id === topicId ? id : undefined
@@ -105,13 +114,23 @@ export function verifyStrays(host: VerifyHost, log: PartitionLog): void {
 }
 
 /** Tells of snapshots of producers that are damaged, but for those of a seal that is not done. */
-export function verifySnapshots(host: VerifyHost, log: PartitionLog): void {
+export function verifySnapshots(host: VerifyHost, log: PartitionLog, state: StoreState): void {
   const fileSystem = host.filesOf(log)
+  const last = segmentFile(log.directory, log.logEnd, 'snapshot')
+  const expected = state.producers.get(log.id)
+  const bytes = expected === undefined ? undefined : readWholeFile(fileSystem, last, MAX_SNAPSHOT_BYTES)
+  if (expected !== undefined && (!(bytes instanceof Uint8Array) || xxh64(bytes) !== expected.hash))
+    host.complain({
+      path: last,
+      what: 'is not what was written; what it said is read from the log',
+      offset: log.logEnd,
+    })
   const unsealed = log.view.segments.filter((segment) => segment.phase === 'sealing').map((one) => one.nextOffset)
   for (const { name } of entriesOf(fileSystem, log.directory)) {
     const file = parseSegmentFileName(name)
     if (file?.state !== 'final' || file.kind !== 'snapshot' || unsealed.includes(file.baseOffset)) continue
     const path = joinPath(log.directory, name)
+    if (path === last && expected !== undefined) continue
     const bytes = attempt(host, path, () => readWholeFile(fileSystem, path, MAX_SNAPSHOT_BYTES))
     if (bytes === undefined || (bytes !== 'too-large' && readProducerSnapshot(bytes, () => undefined))) continue
     host.complain({ path, what: 'is damaged; what it says is read from the log', offset: file.baseOffset })

@@ -74,7 +74,7 @@ async function* verifyLog(
   verifyStrays(check, log)
   const { segments } = log.view
   checkOrder(check, log, segments)
-  verifySnapshots(check, log)
+  verifySnapshots(check, log, state)
   yield* check.taken()
   const producers = check.deep ? new ProducerCheck(check, log) : undefined
   for (const segment of segments) {

@@ -108,7 +108,7 @@ export class PartitionRead<K, V, N extends string> {
       this.#isHeld = false
       const { batch } = scan
       const batchEnd = Math.min(batch.lastOffset + 1, this.until)
-      if (this.#committedOnly && batch.isTransactional && this.#aborted?.covers(batch.baseOffset) !== true) {
+      if (this.#isUnknown(batch)) {
         this.#isHeld = true
         return undefined
       }
@@ -134,7 +134,8 @@ export class PartitionRead<K, V, N extends string> {
     if (this.offset >= this.limit) return false
     if (this.#isHeld) {
       this.#aborted ??= new AbortedRanges(this.#host, this.log)
-      await this.#aborted.load(this.#scan!.batch.baseOffset)
+      const { batch } = this.#scan!
+      await this.#aborted.load(batch.producerId, batch.baseOffset)
       return true
     }
     if (this.#scan === undefined) {
@@ -150,6 +151,12 @@ export class PartitionRead<K, V, N extends string> {
     this.#scan?.close()
     this.#scan = undefined
     this.#isHeld = false
+  }
+
+  /** Whether a batch of a transaction was committed is to be found out first. */
+  #isUnknown({ isTransactional, isControl, producerId, baseOffset }: LogScan['batch']): boolean {
+    if (!this.#committedOnly || !isTransactional || isControl) return false
+    return this.#aborted?.covers(producerId, baseOffset) !== true
   }
 
   #isAborted(batch: LogScan['batch']): boolean {

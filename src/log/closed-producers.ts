@@ -11,17 +11,15 @@ import type { ClosedFile, ClosedLog } from '../metadata/close-record.ts'
 import { ProducerState } from '../metadata/producer-state.ts'
 import { replaceFileUnsynced } from '../metadata/replace-file.ts'
 import { segmentFile } from '../segment/segment-files.ts'
-import type { SegmentFileKind } from '../segment/segment-files.ts'
 import type { Segment } from '../segment/segment.ts'
-import { closedFile, readSidecar } from './load-indexes.ts'
+import { closedFile, NO_FILE, readSidecar } from './load-indexes.ts'
 import type { LogIdentity } from './log.ts'
 import type { RecoverHost } from './recover.ts'
 import { readSnapshot, replayProducers } from './stored-producers.ts'
-import type { ReplayedProducers } from './stored-producers.ts'
 
 const MAX_FILE = 1024 * 1024 * 1024
 
-type Host = Pick<RecoverHost, 'fileSystem' | 'warn'>
+type Host = Pick<RecoverHost, 'fileSystem' | 'warn' | 'repairs'>
 
 /** The producers at the log end. Transaction indexes of segments without a sidecar are in memory when it returns. */
 export function closedProducers(
@@ -30,7 +28,12 @@ export function closedProducers(
   closed: ClosedLog,
   segments: readonly Segment[],
 ): ProducerState {
-  for (const [i, segment] of segments.entries()) openSegment(host, segments.slice(0, i + 1), segment, closed)
+  for (const [i, segment] of segments.entries()) {
+    const upTo = segments.slice(0, i + 1)
+    const isFilled = segment.phase === 'sealing' && closed.producers !== null
+    if (isFilled) segment.producerState = filledState(host, upTo, segment)
+    openAborted(host, upTo)
+  }
   if (closed.producers === null) return new ProducerState()
   const path = segmentFile(identity.directory, closed.logEnd, 'snapshot')
   const bytes = readAsClosed(host, path, closed.producers)
@@ -39,15 +42,15 @@ export function closedProducers(
   host.warn(`${path} is not what was written at the close: what is known of producers was read from the log again.`)
   const rebuilt = replayProducers(host.fileSystem, segments).producers
   const snapshot = rebuilt.encode()
-  if (snapshot !== undefined) replaceFileUnsynced(host.fileSystem, path, snapshot)
+  if (snapshot !== undefined && host.repairs) replaceFileUnsynced(host.fileSystem, path, snapshot)
   return rebuilt
 }
 
-function openSegment(host: Host, upTo: readonly Segment[], segment: Segment, closed: ClosedLog): void {
-  const isFilled = segment.phase === 'sealing' && closed.producers !== null
-  if (isFilled) segment.producerState = filledState(host, upTo, segment)
+/** The transaction index of the last of these segments, which are the first ones of a log. */
+export function openAborted(host: Host, upTo: readonly Segment[]): void {
+  const segment = upTo.at(-1)!
   if (segment.abortedFile === undefined) return
-  const path = pathOf(segment, 'txnindex')
+  const path = segmentFile(segment.directory, segment.baseOffset, 'txnindex')
   const bytes = readAsClosed(host, path, segment.abortedFile)
   if (bytes === undefined) makeAnew(host, upTo, segment, path)
   else if (segment.phase !== 'sealed')
@@ -63,13 +66,11 @@ function filledState(host: Host, upTo: readonly Segment[], segment: Segment): Ui
 function makeAnew(host: Host, upTo: readonly Segment[], segment: Segment, path: string): void {
   host.warn(`${path} is not what was written: what was aborted there was found out again.`)
   const sidecar = segment.phase === 'sealed' ? readSidecar(host.fileSystem, segment) : undefined
-  const rebuilt: ReplayedProducers | undefined =
-    sidecar === undefined ? replayProducers(host.fileSystem, upTo) : undefined
-  const aborted = sidecar?.aborted ?? rebuilt!.aborted.get(segment)!
-  const bytes = aborted.encode()
-  segment.abortedFile = closedFile(bytes)
-  if (segment.phase !== 'sealed') segment.aborted = aborted
-  replaceFileUnsynced(host.fileSystem, path, bytes)
+  const aborted = sidecar?.aborted ?? replayProducers(host.fileSystem, upTo).aborted.get(segment)!
+  if (sidecar === undefined) segment.aborted = aborted
+  // What is found out beside damage is known as long as the damage is.
+  segment.abortedFile = segment.unread === undefined ? closedFile(aborted.encode()) : NO_FILE
+  if (segment.unread === undefined && host.repairs) replaceFileUnsynced(host.fileSystem, path, aborted.encode())
 }
 
 function readAsClosed(host: Host, path: string, expected: ClosedFile): Uint8Array | undefined {
@@ -77,8 +78,4 @@ function readAsClosed(host: Host, path: string, expected: ClosedFile): Uint8Arra
   if (bytes === undefined) return undefined
   const found = closedFile(bytes)
   return found.length === expected.length && found.hash === expected.hash ? bytes : undefined
-}
-
-function pathOf(segment: Segment, kind: SegmentFileKind): string {
-  return segmentFile(segment.directory, segment.baseOffset, kind)
 }

@@ -35,6 +35,24 @@ export function damagedBatch(
   return damagedSegment(log, segment, position, damage.reason, offset)
 }
 
+/** CORRUPT for a record of a transaction whose marker may be among what is damaged. */
+export function undecided(
+  log: PartitionLog,
+  segment: Segment,
+  offset: number,
+  damage: { readonly from: number; readonly to: number },
+): VarveError<'CORRUPT'> {
+  const { topic, partition } = log
+  const path = segment.data.path
+  return new VarveError(
+    'CORRUPT',
+    `${topic}/${partition}: whether offset ${offset} was committed is not known. Offsets ${damage.from} to ` +
+      `${damage.to - 1} are damaged in ${path}, and what decided it may have stood there. Read it uncommitted, go on ` +
+      'behind it, or restore the file from a copy.',
+    { path, position: null, topic, partition, offset },
+  )
+}
+
 /** CORRUPT for offsets that no segment holds although they were acknowledged and nothing was ever cleaned. */
 export function missingOffsets(log: PartitionLog, from: number, to: number): VarveError<'CORRUPT'> {
   const { topic, partition, directory: path } = log

@@ -95,7 +95,7 @@ async function counts({ batch }: LogScan, aborted: AbortedRanges, scope: TimeSco
   if (scope === 'stored') return true
   if (batch.isControl) return false
   if (scope === 'uncommitted' || !batch.isTransactional) return true
-  await aborted.load(batch.baseOffset)
+  await aborted.load(batch.producerId, batch.baseOffset)
   return !aborted.isAborted(batch.producerId, batch.baseOffset)
 }
 

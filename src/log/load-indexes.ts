@@ -129,6 +129,9 @@ export class IndexCache {
   }
 }
 
+/** What no file is: of the transaction index of a segment with damage, which is gathered anew at every open. */
+export const NO_FILE: ClosedIndex = { length: 0, hash: 0n }
+
 /** Length and hash of a file with these bytes. */
 export function closedFile(bytes: Uint8Array): ClosedIndex {
   return { length: bytes.byteLength, hash: xxh64(bytes) }

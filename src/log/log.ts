@@ -125,6 +125,7 @@ export class PartitionLog {
   raiseHighWatermark(offset: number): void {
     if (offset <= this.highWatermark) return
     this.highWatermark = offset
+    this.producers.seen(offset)
     this.wakeReaders()
   }
 

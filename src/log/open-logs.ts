@@ -33,7 +33,7 @@ import { PartitionLog } from './log.ts'
 import type { LogIdentity } from './log.ts'
 import { LogFiles, recoverLog } from './recover.ts'
 import type { Frontier, RecoverHost } from './recover.ts'
-import { closedProducers } from './closed-producers.ts'
+import { closedProducers, openAborted } from './closed-producers.ts'
 import { replayPieces } from './replay-log.ts'
 
 export interface LogToOpen {
@@ -114,6 +114,9 @@ export async function recover(
     files.of(segment.baseOffset).unpin()
   }
   dropStale(host, log)
+  const { segments } = log.view
+  for (const [i, segment] of segments.entries())
+    if (segment.phase === 'sealed') openAborted(host, segments.slice(0, i + 1))
   await syncSegments(log)
   await host.quarantine.sync()
   await host.fileSystem.syncDirectory(identity.directory)

@@ -14,10 +14,12 @@
  */
 import type { FilePool, PooledFile } from '../base/file-pool.ts'
 import type { FileSystem } from '../base/file-system.ts'
+import { readInt64 } from '../base/bytes.ts'
 import { MAX_RELATIVE_OFFSET } from '../index/offset-index.ts'
 import type { DurableEnd } from '../journal/entry-format.ts'
 import { ProducerState } from '../metadata/producer-state.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
+import { BASE_OFFSET } from '../segment/batch-format.ts'
 import type { BatchScan } from '../segment/batch-scan.ts'
 import { walkFile } from '../segment/file-walk.ts'
 import { findBatch } from '../segment/resync.ts'
@@ -38,6 +40,8 @@ export interface RecoverHost {
   /** Epoch of the writer that was not closed. */
   readonly lastEpoch: number
   readonly nowMs: number
+  /** Files that are made from others are made anew where they are damaged; else they are left as they are. */
+  readonly repairs: boolean
   /** Tells a person what was found. */
   warn(message: string): void
   countVerified(bytes: number): void
@@ -145,7 +149,8 @@ class LogRecovery {
     const segment = new Segment(this.#files.of(base), this.#identity.directory, emptyFacts(base), 'active', interval)
     const size = segment.data.open().sizeSync()
     this.#fill()
-    if (this.#segments.length === 0) this.#producers = producersBefore(this.#host.fileSystem, segment)
+    if (this.#segments.length === 0)
+      this.#producers = producersBefore(this.#host.fileSystem, segment, (what) => this.#host.warn(what))
     if (nextBase !== undefined && base < end.segmentBase && this.#takeSealed(segment, size)) return true
     segment.clearIndexes()
     const durable = base < end.segmentBase ? size : base === end.segmentBase ? end.position : 0
@@ -294,6 +299,8 @@ class LogRecovery {
         'Restore the file from a copy.',
     )
     segment.isDamaged = true
+    const behind = found === -1 ? endOffset : readInt64(new DataView(bytes.buffer), found + BASE_OFFSET)
+    segment.noteUnread(segment.nextOffset, behind)
     segment.skipBytes((found === -1 ? durable : position + found) - position)
     if (found !== -1) return position + found
     segment.facts.nextOffset = endOffset

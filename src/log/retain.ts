@@ -11,8 +11,10 @@ import { segmentFile } from '../segment/segment-files.ts'
 import type { Segment } from '../segment/segment.ts'
 import type { Committer } from './commit.ts'
 import type { PartitionLog } from './log.ts'
+import { readSidecar } from './load-indexes.ts'
 import { retireSegments } from './retire.ts'
 import { writeSynced } from './seal.ts'
+import { readSnapshot } from './stored-producers.ts'
 import { isDiskFull } from './write-errors.ts'
 
 export interface RetainHost {
@@ -52,16 +54,18 @@ export async function raiseStart(host: RetainHost, log: PartitionLog, logStart: 
   log.wakeReaders()
 }
 
-/** What is known of producers at the end of the last segment to go: a sealed one has left its snapshot. */
+/** What is known of producers at the end of the last segment to go stays, in a snapshot; mostly there is one. */
 async function keepProducers(host: RetainHost, log: PartitionLog, last: Segment | undefined): Promise<void> {
-  if (last?.producerState === undefined) return
+  if (last === undefined || readSnapshot(log.fileSystem, log.directory, last.nextOffset) !== undefined) return
+  const state = last.phase === 'sealed' ? readSidecar(log.fileSystem, last)?.producerState : last.producerState
+  if (state === undefined) return
   const path = segmentFile(log.directory, last.nextOffset, 'snapshot')
   try {
-    await writeSynced(log.fileSystem, path, last.producerState)
+    await writeSynced(log.fileSystem, path, state)
   } catch (error) {
     if (!isDiskFull(error)) throw error
     host.diskFull(error)
-    await writeSynced(log.fileSystem, path, last.producerState)
+    await writeSynced(log.fileSystem, path, state)
   }
   await log.fileSystem.syncDirectory(log.directory)
 }

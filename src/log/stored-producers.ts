@@ -10,11 +10,13 @@ import type { FileSystem } from '../base/file-system.ts'
 import { TransactionIndex } from '../index/transaction-index.ts'
 import { readProducerSnapshot } from '../metadata/producer-snapshot.ts'
 import { ProducerState } from '../metadata/producer-state.ts'
+import { readInt64 } from '../base/bytes.ts'
 import { readFileSync } from '../base/read-file.ts'
+import { BASE_OFFSET } from '../segment/batch-format.ts'
 import type { BatchScan } from '../segment/batch-scan.ts'
 import { walkFileSync } from '../segment/file-walk.ts'
-import type { WalkEnd } from '../segment/file-walk.ts'
 import { producedBy } from '../segment/produced.ts'
+import { findBatch } from '../segment/resync.ts'
 import { segmentFile } from '../segment/segment-files.ts'
 import type { Segment } from '../segment/segment.ts'
 import type { Sidecar } from '../segment/sidecar.ts'
@@ -42,10 +44,22 @@ export function sealedProducers(sidecar: Sidecar): ProducerState {
   return (bytes === undefined ? undefined : ProducerState.decode(bytes)) ?? new ProducerState()
 }
 
-/** The producers where the first segment of a log begins: of segments that are gone, their snapshot is left. */
-export function producersBefore(fileSystem: FileSystem, first: Segment): ProducerState {
-  const bytes = readSnapshot(fileSystem, first.directory, first.baseOffset)
-  return (bytes === undefined ? undefined : ProducerState.decode(bytes)) ?? new ProducerState()
+/**
+ * The producers where the first segment of a log begins: of segments that are gone, their snapshot is left. `damaged`
+ * hears of one that cannot be read.
+ */
+export function producersBefore(
+  fileSystem: FileSystem,
+  first: Segment,
+  damaged: (what: string) => void = () => undefined,
+): ProducerState {
+  const path = segmentFile(first.directory, first.baseOffset, 'snapshot')
+  const bytes = readFileSync(fileSystem, path, MAX_SNAPSHOT)
+  if (bytes === undefined) return new ProducerState()
+  const producers = ProducerState.decode(bytes)
+  if (producers !== undefined) return producers
+  damaged(`${path} is damaged: what segments that are gone knew of producers and open transactions is lost.`)
+  return new ProducerState()
 }
 
 /** The snapshot at an offset, when it is there and whole. */
@@ -66,8 +80,6 @@ export interface ReplayedProducers {
   readonly producers: ProducerState
   /** Transaction indexes of the segments that were read. */
   readonly aborted: ReadonlyMap<Segment, TransactionIndex>
-  /** Where the first batches are that could not be read: what they say is not known. */
-  readonly damage: { readonly segment: Segment; readonly position: number; readonly what: string } | undefined
 }
 
 /** Finds out who wrote to the log up to the end of the last of `segments`, which begin with its first one. */
@@ -81,24 +93,37 @@ export function replayProducers(fileSystem: FileSystem, segments: readonly Segme
   }
   const producers = sidecar === undefined ? producersBefore(fileSystem, segments[0]!) : sealedProducers(sidecar)
   const aborted = new Map<Segment, TransactionIndex>()
-  let damage: ReplayedProducers['damage']
-  for (const segment of segments.slice(first)) {
-    const index = new TransactionIndex()
-    const { end, position } = replaySegment(producers, segment, index)
-    aborted.set(segment, index)
-    if (position < segment.sizeBytes) damage ??= { segment, position, what: end }
-  }
-  return { producers, aborted, damage }
+  for (const segment of segments.slice(first)) aborted.set(segment, replaySegment(producers, segment))
+  return { producers, aborted }
 }
 
-function replaySegment(producers: ProducerState, segment: Segment, aborted: TransactionIndex): WalkEnd {
-  const walk = { from: 0, to: segment.sizeBytes, minOffset: segment.baseOffset, verify: true }
-  if (segment.sizeBytes === 0) return { end: 'clean-end', position: 0 }
-  return walkFileSync(segment.data.open(), walk, (batch, _position, slab) => {
-    const produced = producedBy(batch, slab.bytes, slab.view)
-    if (produced === undefined) return true
-    producers.replay(produced)
-    if (produced.aborted !== undefined) aborted.append(produced.aborted)
-    return true
-  })
+/** What lies behind damage counts; the damage itself is noted as unread. */
+function replaySegment(producers: ProducerState, segment: Segment): TransactionIndex {
+  const aborted = new TransactionIndex()
+  segment.unread = undefined
+  let passed = segment.baseOffset
+  for (let from = 0; from < segment.sizeBytes;) {
+    const walk = { from, to: segment.sizeBytes, minOffset: passed, verify: true }
+    const { position } = walkFileSync(segment.data.open(), walk, (batch, _position, slab) => {
+      if (batch.lastOffset >= segment.nextOffset) return false
+      passed = batch.lastOffset + 1
+      const produced = producedBy(batch, slab.bytes, slab.view)
+      if (produced !== undefined) producers.replay(produced)
+      if (produced?.aborted !== undefined) aborted.append(produced.aborted)
+      return true
+    })
+    if (position >= segment.sizeBytes) break
+    from = passDamage(segment, position, passed)
+  }
+  return aborted
+}
+
+/** Where the next whole batch behind damage at `position` stands. */
+function passDamage(segment: Segment, position: number, passed: number): number {
+  const bytes = new Uint8Array(segment.sizeBytes - position)
+  const got = segment.data.open().readSync(bytes, position)
+  const view = new DataView(bytes.buffer)
+  const found = findBatch(bytes, view, 1, got, passed, segment.nextOffset)
+  segment.noteUnread(passed, found === -1 ? segment.nextOffset : readInt64(view, found + BASE_OFFSET))
+  return found === -1 ? segment.sizeBytes : position + found
 }

@@ -31,7 +31,10 @@ export class ProducerCheck {
   constructor(host: VerifyHost, log: PartitionLog) {
     this.#host = host
     this.#log = log
-    this.#producers = producersBefore(host.filesOf(log), log.view.segments[0]!)
+    const first = log.view.segments[0]!
+    const isKnown =
+      first.baseOffset === 0 || readSnapshot(host.filesOf(log), log.directory, first.baseOffset) !== undefined
+    this.#producers = isKnown ? producersBefore(host.filesOf(log), first) : undefined
   }
 
   /** A segment begins: the snapshot there is that of all before it. */

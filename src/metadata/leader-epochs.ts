@@ -10,6 +10,14 @@ import { invariant } from '../base/invariant.ts'
 /** An epoch and the first offset that it wrote. */
 export type LeaderEpoch = readonly [epoch: number, startOffset: number]
 
+/** What a broker is told of the epochs of a log's segments, in order. Those that fall, in adopted history, are left out. */
+export function risingEpochs(segments: Iterable<readonly LeaderEpoch[]>): LeaderEpoch[] {
+  const rising: LeaderEpoch[] = []
+  for (const epochs of segments)
+    for (const entry of epochs) if (entry[0] > (rising.at(-1)?.[0] ?? -1)) rising.push(entry)
+  return rising
+}
+
 export class LeaderEpochs {
   #entries: LeaderEpoch[]
 

@@ -22,6 +22,8 @@ export class OpenTransactions {
   #open = new Map<number, number>()
   /** Their markers may be at or above the high watermark. */
   #ended: EndedTransaction[] = []
+  /** Entries of `ended` before this one can be read. */
+  #firstEnded = 0
 
   get size(): number {
     return this.#open.size
@@ -37,28 +39,44 @@ export class OpenTransactions {
     if (!this.#open.has(producerId)) this.#open.set(producerId, firstOffset)
   }
 
-  /** A marker; undefined when that producer has no open transaction. */
-  end(producerId: number, markerOffset: number): EndedTransaction | undefined {
+  /**
+   * A marker; undefined when that producer has no open transaction. One that is `seen` stands where readers can see it.
+   */
+  end(producerId: number, markerOffset: number, seen: boolean): EndedTransaction | undefined {
     const firstOffset = this.#open.get(producerId)
     if (firstOffset === undefined) return undefined
     this.#open.delete(producerId)
     const lastStableOffset = this.#oldestOpen() ?? markerOffset + 1
     const ended = { producerId, firstOffset, lastOffset: markerOffset, lastStableOffset }
-    this.#ended.push(ended)
+    if (!seen) this.#ended.push(ended)
     return ended
   }
 
   /** Below this and the high watermark everything is decided, and the decisions can be read. */
   firstUnstable(highWatermark: number): number {
-    while (this.#ended.length > 0 && this.#ended[0]!.lastOffset < highWatermark) this.#ended.shift()
+    this.forget(highWatermark)
     let first = this.#oldestOpen() ?? Infinity
-    for (const { firstOffset } of this.#ended) if (firstOffset < first) first = firstOffset
+    for (let i = this.#firstEnded; i < this.#ended.length; i++) {
+      const { firstOffset } = this.#ended[i]!
+      if (firstOffset < first) first = firstOffset
+    }
     return first
+  }
+
+  /** Forgets what ended below the high watermark. */
+  forget(highWatermark: number): void {
+    while (this.#firstEnded < this.#ended.length && this.#ended[this.#firstEnded]!.lastOffset < highWatermark)
+      this.#firstEnded++
+    if (this.#firstEnded * 2 <= this.#ended.length) return
+    this.#ended.splice(0, this.#firstEnded)
+    this.#firstEnded = 0
   }
 
   /** The log ends at `logEnd` again: what came behind was never there. */
   takeBack(logEnd: number): void {
     const open = [...this.#open]
+    this.#ended.splice(0, this.#firstEnded)
+    this.#firstEnded = 0
     for (const { producerId, firstOffset, lastOffset } of this.#ended)
       if (lastOffset >= logEnd) open.push([producerId, firstOffset])
     this.#ended = this.#ended.filter((ended) => ended.lastOffset < logEnd)

@@ -125,7 +125,7 @@ export class ProducerState {
   /** The log has given `batch` its offsets. */
   append(batch: ProducedBatch): void {
     this.#advance(batch)
-    this.#follow(batch)
+    this.#follow(batch, false)
   }
 
   /** `batch` stands in its segment. */
@@ -144,10 +144,15 @@ export class ProducerState {
     else ahead.isBehind = true
   }
 
-  /** A batch that was found in a segment: as `append` and `written`. */
+  /** A batch that was found in a segment, where readers can see it: as `append` and `written`. */
   replay(batch: ProducedBatch): void {
-    this.#follow(batch)
+    this.#follow(batch, true)
     this.written(batch)
+  }
+
+  /** Readers see what lies below the high watermark. */
+  seen(highWatermark: number): void {
+    this.#transactions?.forget(highWatermark)
   }
 
   /** The log ends at `logEnd` again; of what is not written only `left` is still on its way. */
@@ -227,13 +232,13 @@ export class ProducerState {
   }
 
   /** Transactions begin and end with what is appended. */
-  #follow(batch: ProducedBatch): void {
+  #follow(batch: ProducedBatch, seen: boolean): void {
     const { producerId, baseOffset, marker } = batch
     if (marker === undefined) {
       if (batch.isTransactional) this.#open().begin(producerId, baseOffset)
       return
     }
-    const ended = this.#transactions?.end(producerId, baseOffset)
+    const ended = this.#transactions?.end(producerId, baseOffset, seen)
     if (ended !== undefined && !marker.commit) batch.aborted = ended
   }
 

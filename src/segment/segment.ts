@@ -40,6 +40,12 @@ export interface SegmentFacts {
   cleanedUpTo: number | null
 }
 
+/** Offsets from one to before another. */
+export interface OffsetRange {
+  readonly from: number
+  readonly to: number
+}
+
 /** Length and XXH64 of an index file. */
 export interface ClosedIndex {
   readonly length: number
@@ -79,6 +85,10 @@ export class Segment {
   aborted: TransactionIndex | undefined
   /** What its transaction index is as a file. */
   abortedFile: ClosedIndex | undefined
+  /** Offsets of batches that could not be read when its markers were gathered: what they decided is not known. */
+  unread: OffsetRange[] | undefined
+  /** It cannot be sealed: some of its bytes are damaged. */
+  isUnsealable = false
   /** Snapshot of the producers at its end; of a full segment that is not sealed, when there are any. */
   producerState: Uint8Array | undefined
   /** Some of its bytes are damaged: its greatest timestamp is not known. */
@@ -171,6 +181,7 @@ export class Segment {
     this.times = new TimeIndex()
     this.aborted = undefined
     this.abortedFile = undefined
+    this.unread = undefined
     this.#bytesSinceIndex = 0
   }
 
@@ -216,9 +227,15 @@ export class Segment {
     this.abortedFile = undefined
   }
 
-  /** Some transaction was aborted by a marker in it. */
+  /** Batches with these offsets could not be read. */
+  noteUnread(from: number, to: number): void {
+    this.unread ??= []
+    this.unread.push({ from, to })
+  }
+
+  /** Some transaction was aborted by a marker in it, or may have been. */
   get hasAborted(): boolean {
-    return this.aborted !== undefined || this.abortedFile !== undefined
+    return this.aborted !== undefined || this.abortedFile !== undefined || this.unread !== undefined
   }
 
   /** Bytes that are damaged stay in the file; what follows is indexed at once. */
