@@ -2,7 +2,7 @@
  * A store at one moment, held still while it is copied.
  *
  * Owns     what a copy needs to know of each log at the moment of the capture, and the checks of where it goes.
- * Holds    While logs are held no segment leaves or is sealed; appends go on. The ends of all logs are taken in one turn.
+ * Holds    While logs are held no segment leaves or is sealed; appends go on. The ends of all are taken in one turn.
  */
 import { VarveError } from './base/errors.ts'
 import type { FileSystem } from './base/file-system.ts'

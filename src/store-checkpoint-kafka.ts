@@ -172,7 +172,7 @@ class KafkaCopy {
     for (const [name, entries] of files) await this.#text(joinPath(this.#root, name), encodeOffsetCheckpoint(entries))
   }
 
-  /** What was captured of a segment that is not sealed; of any, what was aborted, for no checksum tells of that file. */
+  /** What was captured of a segment that is not sealed; of any, what was aborted: no checksum tells of that file. */
   #givenOf(log: CapturedLog, captured: CapturedSegment, kind: SegmentFileKind): Uint8Array | undefined {
     const { segment, isSealed, indexes, aborted } = captured
     if (kind === 'index') return indexes?.offset

@@ -29,10 +29,9 @@ export function closedProducers(
   segments: readonly Segment[],
 ): ProducerState {
   for (const [i, segment] of segments.entries()) {
-    const upTo = segments.slice(0, i + 1)
     const isFilled = segment.phase === 'sealing' && closed.producers !== null
-    if (isFilled) segment.producerState = filledState(host, upTo, segment)
-    openAborted(host, upTo)
+    if (isFilled) segment.producerState = filledState(host, segments.slice(0, i + 1), segment)
+    openAborted(host, segments, i)
   }
   if (closed.producers === null) return new ProducerState()
   const path = segmentFile(identity.directory, closed.logEnd, 'snapshot')
@@ -46,13 +45,13 @@ export function closedProducers(
   return rebuilt
 }
 
-/** The transaction index of the last of these segments, which are the first ones of a log. */
-export function openAborted(host: Host, upTo: readonly Segment[]): void {
-  const segment = upTo.at(-1)!
+/** The transaction index of one of the segments of a log. */
+export function openAborted(host: Host, segments: readonly Segment[], index: number): void {
+  const segment = segments[index]!
   if (segment.abortedFile === undefined) return
   const path = segmentFile(segment.directory, segment.baseOffset, 'txnindex')
   const bytes = readAsClosed(host, path, segment.abortedFile)
-  if (bytes === undefined) makeAnew(host, upTo, segment, path)
+  if (bytes === undefined) makeAnew(host, segments.slice(0, index + 1), segment, path)
   else if (segment.phase !== 'sealed')
     segment.aborted = TransactionIndex.decode(bytes, segment.baseOffset, segment.nextOffset)
 }

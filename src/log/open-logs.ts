@@ -115,8 +115,7 @@ export async function recover(
   }
   dropStale(host, log)
   const { segments } = log.view
-  for (const [i, segment] of segments.entries())
-    if (segment.phase === 'sealed') openAborted(host, segments.slice(0, i + 1))
+  for (const [i, segment] of segments.entries()) if (segment.phase === 'sealed') openAborted(host, segments, i)
   await syncSegments(log)
   await host.quarantine.sync()
   await host.fileSystem.syncDirectory(identity.directory)

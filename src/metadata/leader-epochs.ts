@@ -10,7 +10,7 @@ import { invariant } from '../base/invariant.ts'
 /** An epoch and the first offset that it wrote. */
 export type LeaderEpoch = readonly [epoch: number, startOffset: number]
 
-/** What a broker is told of the epochs of a log's segments, in order. Those that fall, in adopted history, are left out. */
+/** What a broker is told of the epochs of a log's segments. Those that fall, in adopted history, are left out. */
 export function risingEpochs(segments: Iterable<readonly LeaderEpoch[]>): LeaderEpoch[] {
   const rising: LeaderEpoch[] = []
   for (const epochs of segments)
