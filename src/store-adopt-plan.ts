@@ -14,7 +14,7 @@ import { MAX_PARTITIONS } from './base/topic-definition.ts'
 import { checkNames } from './log/adopt-names.ts'
 import type { AdoptedPlace, Adopting } from './metadata/adopting.ts'
 import { EMPTY_CATALOG, findTopic, newLogIds, newTopicId, withTopic } from './metadata/catalog.ts'
-import type { Catalog, CatalogTopic, StoredConfig } from './metadata/catalog.ts'
+import type { CatalogTopic, StoredConfig } from './metadata/catalog.ts'
 import { decodeEpochCheckpoint, decodeOffsetCheckpoint, decodePartitionMetadata } from './metadata/kafka-files.ts'
 import { readWholeFile } from './metadata/replace-file.ts'
 import type { ResolvedOpenOptions } from './options.ts'
@@ -32,19 +32,14 @@ import {
   RECOVERY_POINT_CHECKPOINT,
 } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
+import { KnownFolders } from './store-adopt-known.ts'
+import type { KnownStore } from './store-adopt-known.ts'
 
 const MOST_TEXT_BYTES = 64 * 1024 * 1024
 /** Topics of Kafka's own that it compacts. */
 const COMPACTED: ReadonlySet<string> = new Set(['__consumer_offsets', '__transaction_state'])
 /** A name that Kafka's loader would take for a partition, whatever the topic is called. */
 const LIKE_PARTITION = /^.+-[0-9]+$/
-
-/** What was known of the directory before Kafka wrote in it. */
-export interface KnownStore {
-  /** -1: nothing. */
-  readonly epoch: number
-  readonly catalog: Catalog
-}
 
 /** Reads the directory; `source` says where its partition folders are. Throws INVALID_OPTION and CORRUPT. */
 export function planAdoption(
@@ -107,8 +102,21 @@ class Plan {
       else if (kind === 'directory') topics.set(folder.topic, [...(topics.get(folder.topic) ?? []), folder.partition])
       else throw this.#refuse(`holds ${name}, which is not a folder (a link?)`)
     }
+    this.#checkKnown()
     for (const [name, partitions] of topics) this.#checkWhole(name, partitions)
     return [...topics].sort(([a], [b]) => (a < b ? -1 : 1))
+  }
+
+  /** What the store has is there; what a broker has set aside is told. */
+  #checkKnown(): void {
+    const entries = this.#fileSystem.listSync(this.#directory).filter(({ kind }) => kind === 'directory')
+    const folders = new KnownFolders(
+      this.#known.catalog,
+      entries.map(({ name }) => name),
+    )
+    const missing = folders.missing()
+    if (missing !== undefined) throw this.#refuse(missing)
+    this.#warnings.push(...folders.leftAside(this.#directory))
   }
 
   /** A folder of segments with a name that no topic of ours may have. */

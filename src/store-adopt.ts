@@ -28,7 +28,7 @@ import { settleNames } from './log/adopt-names.ts'
 import type { PartitionLog } from './log/log.ts'
 import { readAdopting, writeAdopting } from './metadata/adopting.ts'
 import type { Adopting } from './metadata/adopting.ts'
-import { EMPTY_CATALOG, readCatalog, writeCatalog } from './metadata/catalog.ts'
+import { writeCatalog } from './metadata/catalog.ts'
 import type { Catalog } from './metadata/catalog.ts'
 import { TEMPORARY_SUFFIX } from './metadata/replace-file.ts'
 import type { ResolvedOpenOptions } from './options.ts'
@@ -46,8 +46,9 @@ import {
 } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import { surveySegments } from './segment/strays.ts'
+import { NOTHING_KNOWN, readKnownStore } from './store-adopt-known.ts'
+import type { KnownStore } from './store-adopt-known.ts'
 import { planAdoption } from './store-adopt-plan.ts'
-import type { KnownStore } from './store-adopt-plan.ts'
 import { logsOf } from './store-catalog.ts'
 import { adoptionSource } from './store-directory.ts'
 import { readIdentity } from './store-identity.ts'
@@ -61,7 +62,6 @@ const CHECKPOINTS = [
   CLEAN_SHUTDOWN,
 ]
 const MOST_EPOCH = 0x7fff_ffff - 1
-const NOTHING_KNOWN: KnownStore = { epoch: -1, catalog: EMPTY_CATALOG }
 
 /** What the rest of the open needs. */
 export interface Adopted {
@@ -110,7 +110,7 @@ export async function endAdoption(fileSystem: FileSystem, paths: StorePaths): Pr
 
 async function begin(options: ResolvedOpenOptions, paths: StorePaths, source: Adopting['source']): Promise<Adopting> {
   const { fileSystem } = options
-  const known = knownStore(fileSystem, paths)
+  const known = readKnownStore(fileSystem, paths)
   const planned = plan(options, paths, source, known)
   const wasOpen = known.epoch >= 0 && fileSystem.statSync(paths.closeRecord) === undefined
   const adopting = { ...planned, warnings: [...planned.warnings, ...(wasOpen ? [lostJournal(paths)] : [])] }
@@ -135,12 +135,6 @@ function plan(
   const journal = { ...options.tuning.journal, inFlight: 2 }
   checkRoom(adopting.places.length, journalLimits(journal).checkpointBytes, journal)
   return adopting
-}
-
-function knownStore(fileSystem: FileSystem, paths: StorePaths): KnownStore {
-  const identity = readIdentity(fileSystem, paths)
-  if (identity === undefined) return NOTHING_KNOWN
-  return { epoch: identity.epoch, catalog: readCatalog(fileSystem, paths.catalog) ?? EMPTY_CATALOG }
 }
 
 /** A broker that runs holds this lock; none is made where no broker has been. */

@@ -516,14 +516,78 @@ describe('a store in whose log a broker has written', () => {
     expect(await (await open(kafka.fs, { adopt: true })).topics()).toEqual(['ours', 'theirs'])
   })
 
-  test('it deleted a topic', async () => {
-    const kafka = await closedStore()
-    started(kafka)
-    kafka.fs.renameSync('/s/log/ours-0', `/s/log/ours-0.${'0'.repeat(32)}-delete`)
-    await rejected('INVALID_OPTION', open(kafka.fs))
+  const UNIQUE = '0123456789abcdef'.repeat(2)
+  const emptied = (kafka: KafkaDirectory, folder: string): void => {
+    for (const { name } of kafka.fs.listSync(`/s/log/${folder}`)) kafka.fs.unlinkSync(`/s/log/${folder}/${name}`)
+  }
+  const removed = (kafka: KafkaDirectory, folder: string): void => {
+    emptied(kafka, folder)
+    kafka.fs.removeDirectorySync(`/s/log/${folder}`)
+  }
+  const setAside = (kafka: KafkaDirectory, state: string): void =>
+    kafka.fs.renameSync('/s/log/ours-0', `/s/log/ours-0.${UNIQUE}-${state}`)
+  const vanished: readonly (readonly [what: string, change: (kafka: KafkaDirectory) => unknown, message: RegExp])[] = [
+    [
+      'it did not know a topic',
+      (kafka) => setAside(kafka, 'stray'),
+      /lacks ours-0, .*rename back.* ours-0\.[0-9a-f]{32}-stray \(to be ours-0\)/,
+    ],
+    ['it deleted a topic', (kafka) => setAside(kafka, 'delete'), /lacks ours-0, .*ours-0\.[0-9a-f]{32}-delete/],
+    ['a topic is gone', (kafka) => removed(kafka, 'ours-0'), /lacks ours-0, which the store has; or bring back/],
+    ['a last partition is gone', (kafka) => removed(kafka, 'more-2'), /lacks more-2, /],
+    [
+      'most of a topic is gone',
+      (kafka) => upTo(0, 3).forEach((i) => removed(kafka, `more-${i}`)),
+      /lacks more-0, more-1/,
+    ],
+    [
+      'it made the topic anew beside a stray one',
+      async (kafka) => {
+        setAside(kafka, 'stray')
+        await kafka.partition('log/ours-0', { segments: {} })
+      },
+      /holds ours-0, which the store has, and ours-0\.[0-9a-f]{32}-stray too/,
+    ],
+  ]
+  for (const [what, change, message] of vanished) {
+    test(`${what}: refused, and nothing is changed`, async () => {
+      const kafka = await closedStore(3)
+      started(kafka)
+      await change(kafka)
+      await stopped(kafka)
+      const before = treeOf(kafka.fs, '/s/log')
+      await rejected('INVALID_OPTION', open(kafka.fs))
+      expect((await rejected('INVALID_OPTION', open(kafka.fs, { adopt: true }))).message).toMatch(message)
+      expect(treeOf(kafka.fs, '/s/log')).toEqual(before)
+      expect(kafka.fs.statSync('/s/varve/adopting')).toBeUndefined()
+    })
+  }
+
+  test('a folder that was set aside comes back by a rename, and an empty one gives its records up', async () => {
+    for (const isKept of [true, false]) {
+      const kafka = await closedStore()
+      started(kafka)
+      setAside(kafka, 'stray')
+      await stopped(kafka)
+      await rejected('INVALID_OPTION', open(kafka.fs, { adopt: true }))
+      if (isKept) kafka.fs.renameSync(`/s/log/ours-0.${UNIQUE}-stray`, '/s/log/ours-0')
+      else {
+        removed(kafka, `ours-0.${UNIQUE}-stray`)
+        kafka.fs.makeDirectorySync('/s/log/ours-0')
+      }
+      const store = await open(kafka.fs, { adopt: true })
+      if (isKept) expect((await all((await store.topic('ours')).read())).length).toBe(8)
+      else expect(store.recovery.warnings).toEqual([expect.stringMatching(/offsets 0 to 7/)])
+      await store.deleteTopic('ours')
+      await store.close()
+    }
+  })
+
+  test('what a broker has set aside, and nobody knows, is told', async () => {
+    const kafka = await twoTopics()
+    await kafka.partition(`old-0.${UNIQUE}-stray`, { segments: { 0: batches({ offsets: [0] }) } })
     const store = await open(kafka.fs, { adopt: true })
-    expect(await store.topics()).toEqual([])
-    await expectSound(store)
+    expect(store.recovery.warnings).toEqual([expect.stringMatching(/holds old-0\.[0-9a-f]{32}-stray, which a broker/)])
   })
 
   test('it only started and stopped: nothing has to be taken over', async () => {
@@ -572,7 +636,7 @@ test('progress is told, and a signal ends it', async () => {
 })
 
 /** A store that was closed in order. */
-async function closedStore(): Promise<KafkaDirectory> {
+async function closedStore(more = 0): Promise<KafkaDirectory> {
   const fs = new SimulatedFileSystem()
   const store = await open(fs)
   const topic = await store.topic('ours', {
@@ -580,6 +644,11 @@ async function closedStore(): Promise<KafkaDirectory> {
     config: { segmentBytes: 200, batchBytes: 100, retentionMs: '7d' },
   })
   for (const offset of upTo(0, 8)) await topic.append({ value: raw(valueAt(offset)) })
+  if (more > 0) {
+    const other = await store.topic('more', { create: 'must', config: { placement: 'manual' } })
+    await other.addPartitions(more - 1)
+    for (const partition of upTo(0, more)) await other.append({ value: raw('more'), partition })
+  }
   await store.flush()
   await store.close()
   return new KafkaDirectory('/s', fs)
