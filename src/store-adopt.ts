@@ -6,6 +6,7 @@
  *   1  the plan: what is there, checked            (nothing is changed before; what cannot be taken over is refused)
  *   2  the note `varve/adopting`, durable          (from here on every open goes on, whether it is asked to or not)
  *   3  partition folders and Kafka's checkpoints come below `log/`, by renames
+ *      what stands only in the journal of a store that was not closed (`store-adopt-journal.ts`)
  *   4  what `varve/` held of an earlier life goes, but for the quarantine; Kafka's mark of a clean stop goes
  *   5  per folder: names by Kafka's load rules; its indexes go, ours are made from the batches; all durable
  *   6  the note says so, durable                   (from here on a sidecar is one of ours)
@@ -46,6 +47,7 @@ import {
 } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import { surveySegments } from './segment/strays.ts'
+import { LeftJournal } from './store-adopt-journal.ts'
 import { NOTHING_KNOWN, readKnownStore } from './store-adopt-known.ts'
 import type { KnownStore } from './store-adopt-known.ts'
 import { planAdoption } from './store-adopt-plan.ts'
@@ -112,17 +114,9 @@ async function begin(options: ResolvedOpenOptions, paths: StorePaths, source: Ad
   const { fileSystem } = options
   const known = readKnownStore(fileSystem, paths)
   const planned = plan(options, paths, source, known)
-  const wasOpen = known.epoch >= 0 && fileSystem.statSync(paths.closeRecord) === undefined
-  const adopting = { ...planned, warnings: [...planned.warnings, ...(wasOpen ? [lostJournal(paths)] : [])] }
+  const adopting = LeftJournal.read(fileSystem, paths)?.extend(planned) ?? planned
   await writeAdopting(fileSystem, paths.adopting, adopting)
   return adopting
-}
-
-function lostJournal({ root }: StorePaths): string {
-  return (
-    `${root} had not been closed when a broker was started on its log: what was acknowledged last may have stood ` +
-    'only in its journal, which is dropped.'
-  )
 }
 
 function plan(
@@ -177,6 +171,8 @@ class Adoption {
     for (const warning of begun.warnings) this.#host.warn(warning)
     const adopting = { ...begun, epoch: Math.max(begun.epoch, this.#epochBefore()) }
     if (adopting.source === 'root') await this.#move(adopting)
+    // Later there is a catalog of ours, which says nothing of that journal.
+    if (!adopting.isSettled) await LeftJournal.read(this.#fileSystem, this.#paths)?.rescue(adopting)
     await this.#clear()
     const directories = logsOf(adopting.catalog, this.#paths).map(({ identity }) => identity.directory)
     if (!adopting.isSettled) {
@@ -221,6 +217,9 @@ class Adoption {
   /** Removes what an earlier life, or a try that was interrupted, has left. */
   async #clear(): Promise<void> {
     const { varve, journal, identity, catalog, closeRecord, marks, writer, reserve, keyMaps, cache } = this.#paths
+    // Order matters: without a close record, a catalog says that the journal counts.
+    this.#remove(catalog)
+    await this.#fileSystem.syncDirectory(varve)
     for (const path of [closeRecord, identity, catalog, marks, writer, reserve]) {
       for (const each of [path, path + TEMPORARY_SUFFIX]) this.#remove(each)
     }

@@ -217,3 +217,8 @@ export function parseJournalFileName(name: string): number | undefined {
 export function quarantineFileName(directory: string, baseOffset: number, position: number, run: string): string {
   return `${directory}.${String(baseOffset).padStart(OFFSET_DIGITS, '0')}.${position}.${run}`
 }
+
+/** A journal of the writer with this epoch, with records that could not be brought where they belong. */
+export function quarantinedJournalName(epoch: number): string {
+  return `journal.epoch-${epoch}`
+}
