@@ -76,14 +76,14 @@ export class LeftJournal {
   #warnings(adopting: Adopting): string[] {
     const { root, journal } = this.#paths
     if (this.#image === undefined && this.#catalog.topics.length > 0) {
-      return [`${root} had not been closed, and ${journal} is blank: what was acknowledged last may be lost.`]
+      return [`${root} had not been closed, and ${journal} is blank: acknowledged records may be lost.`]
     }
     const lost = this.#left(adopting).filter(({ isLost }) => isLost)
     return lost.map(({ identity: { topic, partition }, missing }) => {
       const offsets = `${missing[0]!.firstOffset} to ${missing.at(-1)!.nextOffset - 1}`
       return (
-        `${topic}/${partition}: offsets ${offsets} were acknowledged and stood only in the journal, since ${root} had ` +
-        'not been closed when a broker was started on its log; they cannot be written where they belong any more ' +
+        `${topic}/${partition}: offsets ${offsets} were acknowledged and stood only in the journal, since ${root} ` +
+        'had not been closed when a broker was started on its log; they cannot be written where they belong any more ' +
         `(the broker has written there, or they are damaged). The journal was moved to ${this.#paths.quarantine}.`
       )
     })

@@ -4,8 +4,9 @@
  * Owns     which folders are partitions, which topics they make, and what Kafka's small files say of them.
  * Holds    Reads only. What cannot be taken over whole is refused: a topic of which a partition is missing would look
  *          as if that were empty. A small file that cannot be read is told, and never read in part:
- *            recovery points   every segment but the last counts as synced, as Kafka syncs them when it rolls
+ *            recovery points   every whole batch counts as synced, as for a log that they do not name
  *            log starts        logs begin with their first segment: deleted records may be there again
+ *            cleaner offsets   holes are taken for the cleaner's work
  *            leader epochs     those in the batches count
  */
 import { VarveError } from './base/errors.ts'
@@ -75,14 +76,14 @@ class Plan {
   make(): Adopting {
     const topics = this.#topics()
     const isClean = this.#fileSystem.statSync(joinPath(this.#directory, CLEAN_SHUTDOWN)) !== undefined
-    const points = this.#offsets(RECOVERY_POINT_CHECKPOINT, 'segments but the last of each log count as synced')
+    const points = this.#offsets(RECOVERY_POINT_CHECKPOINT, 'every whole batch counts as synced')
     const starts = this.#offsets(LOG_START_CHECKPOINT, 'records that were deleted may be there again')
-    const cleaned = this.#offsets(CLEANER_CHECKPOINT, undefined)
+    const cleaned = this.#offsets(CLEANER_CHECKPOINT, "holes are taken for the cleaner's work")
     const places: AdoptedPlace[] = []
     for (const [name, partitions] of topics) {
       for (const [partition, logId] of this.#addTopic(name, partitions).logIds.entries()) {
         const folder = partitionDirectoryName(name, partition)
-        const recoveryPoint = points === undefined ? this.#lastBase(folder) : (points.get(folder) ?? null)
+        const recoveryPoint = points?.get(folder) ?? null
         const logStart = starts?.get(folder) ?? null
         places.push({ logId, recoveryPoint, logStart, wasCleaned: cleaned?.has(folder) ?? true })
       }
@@ -187,23 +188,14 @@ class Plan {
   }
 
   /** Offsets by folder, none when there is no such file; undefined when it cannot be read. */
-  #offsets(name: string, consequence: string | undefined): Map<string, number> | undefined {
+  #offsets(name: string, consequence: string): Map<string, number> | undefined {
     const path = joinPath(this.#directory, name)
     const entries = decodeOffsetCheckpoint(this.#read(path) ?? '')
     if (entries !== undefined) {
       return new Map(entries.map((entry) => [partitionDirectoryName(entry.topic, entry.partition), entry.offset]))
     }
-    if (consequence !== undefined) this.#warnings.push(`${path} cannot be read: ${consequence}.`)
+    this.#warnings.push(`${path} cannot be read: ${consequence}.`)
     return undefined
-  }
-
-  /** Where the last segment of a log begins. */
-  #lastBase(folder: string): number | null {
-    const files = this.#fileSystem
-      .listSync(joinPath(this.#directory, folder))
-      .map(({ name }) => parseSegmentFileName(name))
-    const bases = files.flatMap((file) => (file?.kind === 'log' && file.state === 'final' ? [file.baseOffset] : []))
-    return bases.length === 0 ? null : Math.max(...bases)
   }
 
   /** Text that is no UTF-8 is read as one that does not parse. */

@@ -6,6 +6,7 @@
  *
  *            after a clean stop   all is below the frontier
  *            after a kill         what lies below the recovery point, found by its batches
+ *            and without a point  all up to the last whole batch: damage before it is reported and stays
  *
  * Holds    A later recovery cannot tell a hole from damage: so every segment with bytes is sealed, the last one too,
  *          and one with holes says so in its sidecar (`cleanedUpTo` 0). Such a segment reaches up to the next one, so
@@ -70,7 +71,7 @@ class LogAdoption {
 
   async run(): Promise<PartitionLog> {
     const all = this.#bases()
-    const logStart = Math.max(this.#place.logStart ?? 0, all[0] ?? 0)
+    const logStart = await this.#logStart(all)
     const bases = this.#basesWithBytes(all)
     const kept = this.#aboveStart(bases, logStart)
     const end = await this.#frontierEnd(kept, logStart)
@@ -81,7 +82,9 @@ class LogAdoption {
       localStart: kept[0] ?? logStart,
       foreign: { judged: (segment, hasHoles, nextBase) => this.#judged(segment, hasHoles, nextBase) },
     }
+    const cutBefore = this.#host.quarantine.bytes
     const log = await recoverLog(this.#host, this.#identity, this.#config, this.#files, kept, frontier)
+    this.#tellCut(this.#host.quarantine.bytes - cutBefore, log.logEnd)
     if (log.active.sizeBytes > 0) rollDamaged(this.#host, log)
     await syncSegments(log)
     await this.#host.quarantine.sync()
@@ -93,6 +96,20 @@ class LogAdoption {
   #bases(): number[] {
     const found = surveyLog(this.#host, this.#identity).bases
     return found.filter((base) => base.files.some((file) => file.kind === 'log')).map((base) => base.baseOffset)
+  }
+
+  /** As Kafka has noted it. What lies below goes, so a start that nothing reaches is not believed. */
+  async #logStart(bases: readonly number[]): Promise<number> {
+    const { logStart, recoveryPoint } = this.#place
+    const noted = logStart ?? 0
+    const first = bases[0] ?? 0
+    const last = bases.at(-1)
+    if (noted <= (last ?? 0)) return Math.max(noted, first)
+    const end = last === undefined ? 0 : (await this.#syncedPart(last, Infinity)).nextOffset
+    const isEmpty = bases.every((base) => this.#sizeOf(base) === 0)
+    if (noted <= (isEmpty ? Math.max(end, recoveryPoint ?? 0) : end)) return noted
+    this.#tellStart(noted, first, end)
+    return first
   }
 
   /** Kafka's cleaner leaves segments without bytes; they hold nothing. The last one stays: it is where the log ends. */
@@ -118,10 +135,19 @@ class LogAdoption {
     return bases.slice(first)
   }
 
+  /** Kafka does not say up to where it had synced: every whole batch may have been. */
+  get #isUnknown(): boolean {
+    return !this.#isClean && this.#place.recoveryPoint === null
+  }
+
   /** What Kafka had synced, as a place in a data file. */
   async #frontierEnd(bases: readonly number[], logStart: number): Promise<Frontier['end']> {
     const { id: logId } = this.#identity
     const point = this.#place.recoveryPoint ?? 0
+    const last = bases.at(-1)
+    if (this.#isUnknown && last !== undefined) {
+      return { logId, segmentBase: last, ...(await this.#syncedPart(last, Infinity)) }
+    }
     const base = this.#isClean ? bases.at(-1) : bases.findLast((start) => start <= point)
     if (base === undefined) {
       return {
@@ -137,7 +163,10 @@ class LogAdoption {
     return { logId, segmentBase: base, position, nextOffset: Math.max(point, synced.nextOffset) }
   }
 
-  /** The part of a data file with offsets below `until`. Damage belongs to it as long as a part of that is missing. */
+  /**
+   * The part of a data file with offsets below `until`. Damage belongs to it as long as a part of that is missing;
+   * without a limit, as long as a whole batch follows.
+   */
   async #syncedPart(base: number, until: number): Promise<{ position: number; nextOffset: number }> {
     const size = this.#sizeOf(base)
     let nextOffset = base
@@ -151,7 +180,7 @@ class LogAdoption {
         })
         if (walked.end === 'clean-end' || nextOffset >= until) return walked.position
         const found = await this.#findBehind(file, walked.position, size, nextOffset)
-        if (found === -1) return size
+        if (found === -1) return until === Infinity ? walked.position : size
         from = found
       }
     })
@@ -204,6 +233,24 @@ class LogAdoption {
     this.#host.warn(
       `${topic}/${partition}: Kafka had synced offsets ${from} to ${to - 1}, and ${directory} holds none. Their ` +
         'offsets are not given again. Restore the files from a copy.',
+    )
+  }
+
+  #tellStart(noted: number, first: number, end: number): void {
+    const { topic, partition, directory } = this.#identity
+    this.#host.warn(
+      `${topic}/${partition}: by Kafka's log-start-offset-checkpoint it starts at offset ${noted}, and the last batch in ` +
+        `${directory} ends before ${end}. It is not believed: the log starts at ${first}, nothing was removed, and ` +
+        'records that were deleted may be there again.',
+    )
+  }
+
+  #tellCut(bytes: number, logEnd: number): void {
+    if (!this.#isUnknown || bytes === 0) return
+    const { topic, partition } = this.#identity
+    this.#host.warn(
+      `${topic}/${partition}: Kafka does not say up to where it had synced, and ${bytes} bytes from offset ${logEnd} ` +
+        'on are no whole batches. They were moved to varve/quarantine.',
     )
   }
 

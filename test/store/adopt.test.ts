@@ -381,7 +381,7 @@ describe('damage', () => {
   const LAST = batches({ offsets: upTo(8, 10) }, { offsets: upTo(10, 12) }, { offsets: upTo(12, 14) })
   const SECOND = batches({ offsets: upTo(8, 10) }).length + 80
 
-  async function damaged(isClean: boolean, recoveryPoint: string[] | string): Promise<SimulatedFileSystem> {
+  async function damaged(isClean: boolean, recoveryPoint: string[] | string | undefined): Promise<SimulatedFileSystem> {
     const kafka = new KafkaDirectory()
     const broken = Buffer.from(LAST)
     broken[SECOND]! ^= 1
@@ -389,7 +389,7 @@ describe('damage', () => {
       segments: { 0: batches({ offsets: upTo(0, 8) }), 8: broken, 14: batches({ offsets: upTo(14, 16) }) },
     })
     if (typeof recoveryPoint === 'string') await kafka.file('recovery-point-offset-checkpoint', recoveryPoint)
-    else await kafka.checkpoint('recovery-point-offset-checkpoint', recoveryPoint)
+    else if (recoveryPoint !== undefined) await kafka.checkpoint('recovery-point-offset-checkpoint', recoveryPoint)
     return (await kafka.finish(isClean)).fs
   }
 
@@ -425,7 +425,7 @@ describe('damage', () => {
   })
 
   test('above it is cut, with all that follows, into quarantine', async () => {
-    for (const point of [['d 0 8'], ['d 0 10'], []]) {
+    for (const point of [['d 0 8'], ['d 0 10']]) {
       const fs = await damaged(false, point)
       const store = await open(fs, { adopt: true })
       expect(store.recovery).toMatchObject({ warnings: [] })
@@ -436,10 +436,68 @@ describe('damage', () => {
     }
   })
 
-  test('a checkpoint that cannot be read is told: segments but the last count as synced', async () => {
-    const store = await open(await damaged(false, '1\n1\nd 0 0\n'), { adopt: true })
-    expect(store.recovery.warnings[0]).toMatch(/recovery-point-offset-checkpoint cannot be read/)
-    expect(await readable(store)).toEqual([...upTo(0, 10), ...upTo(12, 16)])
+  const unknown = { missing: undefined, empty: '', 'without the partition': '0\n0\n', unreadable: '1\n1\nd 0 0\n' }
+  for (const [what, point] of Object.entries(unknown)) {
+    test(`a recovery point that is ${what}: every whole batch stays, damage is reported`, async () => {
+      const store = await open(await damaged(false, point), { adopt: true })
+      const warnings = store.recovery.warnings.toSorted()
+      if (what === 'unreadable') expect(warnings.shift()).toMatch(/recovery-point-offset-checkpoint cannot be read/)
+      expect(warnings).toEqual([expect.stringMatching(/d\/0 is damaged at byte .*offset 10/)])
+      expect(store.recovery.truncatedBytes).toBe(0)
+      expect(await readable(store)).toEqual([...upTo(0, 10), ...upTo(12, 16)])
+    })
+  }
+
+  test('without a recovery point, what no whole batch follows is cut, and told', async () => {
+    for (const isAll of [true, false]) {
+      const kafka = new KafkaDirectory()
+      const whole = batches({ offsets: upTo(0, 4) }, { offsets: upTo(4, 8) })
+      whole[80]! ^= 1
+      const tail = batches({ offsets: upTo(8, 12) }).subarray(0, 90)
+      await kafka.partition('d-0', { segments: { 0: isAll ? tail : Buffer.concat([whole, tail]) } })
+      const { fs } = await kafka.finish(false)
+      const store = await open(fs, { adopt: true })
+      const told = new RegExp(`^d/0: .* 90 bytes from offset ${isAll ? 0 : 8} on are no whole batches`)
+      expect(store.recovery.warnings.filter((warning) => told.test(warning)).length).toBe(1)
+      expect(store.recovery.truncatedBytes).toBe(90)
+      expect(await readable(store)).toEqual(isAll ? [] : upTo(4, 8))
+      expect(fs.listSync('/s/varve/quarantine').length).toBe(1)
+    }
+  })
+
+  test('a log start that no batch reaches is not believed, and nothing is removed', async () => {
+    for (const isClean of [true, false]) {
+      const kafka = new KafkaDirectory()
+      const segments = { 0: batches({ offsets: upTo(0, 8) }), 8: batches({ offsets: upTo(8, 12) }, { offsets: [12] }) }
+      await kafka.partition('d-0', { segments })
+      await kafka.checkpoint('recovery-point-offset-checkpoint', ['d 0 13'])
+      await kafka.checkpoint('log-start-offset-checkpoint', ['d 0 9000000000000'])
+      const { fs } = await kafka.finish(isClean)
+      const store = await open(fs, { adopt: true })
+      expect(store.recovery.warnings).toEqual([expect.stringMatching(/^d\/0: .*9000000000000, .* not believed/)])
+      expect(await contentOf(store)).toEqual({ 'd-0': { logStart: 0, logEnd: 13, records: lines(upTo(0, 13)) } })
+      await store.close()
+    }
+  })
+
+  test('a log start at the end stays: all records were deleted', async () => {
+    const kafka = new KafkaDirectory()
+    await kafka.partition('d-0', { segments: { 0: batches({ offsets: upTo(0, 8) }) } })
+    await kafka.partition('e-0', { segments: { 8: new Uint8Array(0) } })
+    await kafka.partition('f-0', { segments: {} })
+    await kafka.checkpoint('recovery-point-offset-checkpoint', ['d 0 8', 'e 0 8', 'f 0 8'])
+    await kafka.checkpoint('log-start-offset-checkpoint', ['d 0 8', 'e 0 8', 'f 0 8'])
+    const store = await open((await kafka.finish(true)).fs, { adopt: true })
+    const empty = { logStart: 8, logEnd: 8, records: [] }
+    expect(store.recovery.warnings).toEqual([])
+    expect(await contentOf(store)).toEqual({ 'd-0': empty, 'e-0': empty, 'f-0': empty })
+  })
+
+  test("a cleaner's checkpoint that cannot be read is told", async () => {
+    const kafka = await twoTopics()
+    await kafka.file('cleaner-offset-checkpoint', 'garbage')
+    const store = await open(kafka.fs, { adopt: true })
+    expect(store.recovery.warnings).toEqual([expect.stringMatching(/cleaner-offset-checkpoint cannot be read: holes/)])
   })
 
   test('records that Kafka had synced and that are gone are told, and their offsets are not given again', async () => {
