@@ -33,6 +33,7 @@ import {
   RECOVERY_POINT_CHECKPOINT,
 } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
+import { obstacle } from './store-adopt-access.ts'
 import { KnownFolders } from './store-adopt-known.ts'
 import type { KnownStore } from './store-adopt-known.ts'
 
@@ -75,6 +76,7 @@ class Plan {
 
   make(): Adopting {
     const topics = this.#topics()
+    this.#checkAccess(topics)
     const isClean = this.#fileSystem.statSync(joinPath(this.#directory, CLEAN_SHUTDOWN)) !== undefined
     const points = this.#offsets(RECOVERY_POINT_CHECKPOINT, 'every whole batch counts as synced')
     const starts = this.#offsets(LOG_START_CHECKPOINT, 'records that were deleted may be there again')
@@ -106,6 +108,12 @@ class Plan {
     this.#checkKnown()
     for (const [name, partitions] of topics) this.#checkWhole(name, partitions)
     return [...topics].sort(([a], [b]) => (a < b ? -1 : 1))
+  }
+
+  #checkAccess(topics: readonly (readonly [name: string, partitions: readonly number[]])[]): void {
+    const folders = topics.flatMap(([name, partitions]) => partitions.map((one) => partitionDirectoryName(name, one)))
+    const found = obstacle(this.#fileSystem, this.#paths, this.#directory, folders)
+    if (found !== undefined) throw this.#refuse(found)
   }
 
   /** What the store has is there; what a broker has set aside is told. */

@@ -36,17 +36,14 @@ import type { ResolvedOpenOptions } from './options.ts'
 import {
   BROKER_LOCK,
   CLEAN_SHUTDOWN,
-  CLEANER_CHECKPOINT,
   joinPath,
-  LOG_START_CHECKPOINT,
   parentPath,
   partitionDirectoryName,
-  RECOVERY_POINT_CHECKPOINT,
-  REPLICATION_CHECKPOINT,
   segmentFile,
 } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import { surveySegments } from './segment/strays.ts'
+import { CHECKPOINTS } from './store-adopt-access.ts'
 import { LeftJournal } from './store-adopt-journal.ts'
 import { NOTHING_KNOWN, readKnownStore } from './store-adopt-known.ts'
 import type { KnownStore } from './store-adopt-known.ts'
@@ -55,14 +52,6 @@ import { logsOf } from './store-catalog.ts'
 import { adoptionSource } from './store-directory.ts'
 import { readIdentity } from './store-identity.ts'
 
-/** What belongs to the partitions, in the root of a log directory. */
-const CHECKPOINTS = [
-  RECOVERY_POINT_CHECKPOINT,
-  LOG_START_CHECKPOINT,
-  REPLICATION_CHECKPOINT,
-  CLEANER_CHECKPOINT,
-  CLEAN_SHUTDOWN,
-]
 const MOST_EPOCH = 0x7fff_ffff - 1
 
 /** What the rest of the open needs. */

@@ -81,6 +81,8 @@ export interface FileSystem {
   linkSync(from: string, to: string): void
   /** Makes the names in a directory durable. */
   syncDirectory(path: string): Promise<void>
+  /** May this process make and remove names in a directory, as far as rights tell? */
+  isWritableSync(directory: string): boolean
   /** Bytes that can still be written. */
   freeBytesSync(path: string): number
   /** Takes the lock that lives in the file `path` (made when missing); `undefined`: another holds it. */

@@ -130,6 +130,11 @@ export class SimulatedFileSystem implements MemoryFileSystem {
     await this.#core.pause()
   }
 
+  /** Nobody else owns anything here. */
+  isWritableSync(path: string): boolean {
+    return this.#run('stat', path, () => this.#core.disk.requireDirectory(path, 'stat') !== undefined)
+  }
+
   freeBytesSync(path: string): number {
     return this.#run('freeBytes', path, () => {
       this.#core.disk.require(path, 'freeBytes')

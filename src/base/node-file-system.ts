@@ -11,6 +11,7 @@
  * Crash    What was not synced may be lost, torn or reordered.
  */
 import {
+  accessSync,
   close,
   closeSync,
   constants,
@@ -71,6 +72,7 @@ export function nodeFileSystem(): FileSystem {
     unlinkSync,
     linkSync,
     syncDirectory,
+    isWritableSync,
     freeBytesSync,
     lockSync: takeLock,
     bootIdSync,
@@ -84,6 +86,16 @@ function openFile(path: string, mode: OpenMode): File {
   const isDirectory = fstatSync(descriptor).isDirectory()
   closeSync(descriptor)
   throw errno(isDirectory ? 'EISDIR' : 'EINVAL', 'not a regular file', path)
+}
+
+function isWritableSync(directory: string): boolean {
+  try {
+    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
+    return true
+  } catch (error) {
+    if (['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error) ?? '')) return false
+    throw error
+  }
 }
 
 class NodeFile implements File {

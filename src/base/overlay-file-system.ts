@@ -124,6 +124,10 @@ class OverlayFileSystem implements FileSystem {
     return this.#below.isProcessGone(id)
   }
 
+  isWritableSync(): boolean {
+    return true
+  }
+
   freeBytesSync(): number {
     return Number.MAX_SAFE_INTEGER
   }

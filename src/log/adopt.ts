@@ -239,7 +239,7 @@ class LogAdoption {
   #tellStart(noted: number, first: number, end: number): void {
     const { topic, partition, directory } = this.#identity
     this.#host.warn(
-      `${topic}/${partition}: by Kafka's log-start-offset-checkpoint it starts at offset ${noted}, and the last batch in ` +
+      `${topic}/${partition}: Kafka's log-start-offset-checkpoint says ${noted}, and the last batch in ` +
         `${directory} ends before ${end}. It is not believed: the log starts at ${first}, nothing was removed, and ` +
         'records that were deleted may be there again.',
     )

@@ -202,6 +202,7 @@ export function fileSystemSuite(name: string, make: () => Place): void {
       writeNew(fs, at('a'), 'x')
       await fs.syncDirectory(place.directory)
       expect(fs.freeBytesSync(place.directory)).toBeGreaterThan(0)
+      expect(fs.isWritableSync(place.directory)).toBe(true)
       expect(fs.bootIdSync()).toBe(fs.bootIdSync())
       expect(fs.bootIdSync()).not.toBe('')
     })
