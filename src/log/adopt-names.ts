@@ -5,7 +5,8 @@
  *
  *   1  `.deleted` files go, `.cleaned` ones, and replacements that are not official yet
  *   2  an official replacement (`.swap`): what it replaces goes, the directory is synced, then it gets its name
- *   3  index files and sidecars go: they are made anew from the batches
+ *   3  index files and sidecars go: they are made anew from the batches. Transaction indexes stay beside their data
+ *      file until that is judged (`adopt.ts`): where a batch is damaged, they may say what it said
  *
  * Holds    A replacement is official by the table in `strays.ts`, which decides as Kafka does. No `.log` file is
  *          changed. Producer snapshots stay, but for those inside a replaced range.
@@ -14,13 +15,13 @@
 import { VarveError } from '../base/errors.ts'
 import type { FileSystem } from '../base/file-system.ts'
 import { walkFileSync } from '../segment/file-walk.ts'
-import { joinPath, parseSegmentFileName, segmentFile } from '../segment/segment-files.ts'
+import { joinPath, parseSegmentFileName, segmentFile, segmentFileName } from '../segment/segment-files.ts'
 import type { SegmentFileKind } from '../segment/segment-files.ts'
 import { decideStray, needsSwapScan, strayInput, surveySegments } from '../segment/strays.ts'
 import type { FoundBase, StrayAction } from '../segment/strays.ts'
 
 /** What is made anew from the batches. */
-const DERIVED: ReadonlySet<SegmentFileKind> = new Set(['index', 'timeindex', 'txnindex', 'varve'])
+const DERIVED: ReadonlySet<SegmentFileKind> = new Set(['index', 'timeindex', 'varve'])
 
 interface Decided {
   readonly base: FoundBase
@@ -105,9 +106,12 @@ async function finishSwap(fileSystem: FileSystem, directory: string, { base, nex
 }
 
 function dropDerived(fileSystem: FileSystem, directory: string): void {
-  for (const name of namesIn(fileSystem, directory)) {
+  const names = namesIn(fileSystem, directory)
+  for (const name of names) {
     const file = parseSegmentFileName(name)
-    if (file?.state === 'final' && DERIVED.has(file.kind)) fileSystem.unlinkSync(joinPath(directory, name))
+    if (file?.state !== 'final') continue
+    const isOrphan = file.kind === 'txnindex' && !names.includes(segmentFileName(file.baseOffset, 'log'))
+    if (isOrphan || DERIVED.has(file.kind)) fileSystem.unlinkSync(joinPath(directory, name))
   }
 }
 

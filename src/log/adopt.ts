@@ -117,6 +117,7 @@ class LogAdoption {
     return bases.filter((base, i) => {
       if (i === bases.length - 1 || this.#sizeOf(base) > 0) return true
       this.#host.fileSystem.unlinkSync(this.#pathOf(base))
+      this.#dropTransactions(base, false)
       return false
     })
   }
@@ -196,6 +197,7 @@ class LogAdoption {
     const { facts } = segment
     this.#host.signal?.throwIfAborted()
     this.#host.advance(segment.sizeBytes)
+    this.#dropTransactions(facts.baseOffset, segment.isDamaged)
     const isShort = nextBase !== undefined && nextBase > facts.nextOffset
     if (hasHoles || isShort) {
       this.#firstHole ??= facts.baseOffset
@@ -203,6 +205,14 @@ class LogAdoption {
       if (isShort) facts.nextOffset = nextBase
     }
     if (segment.sizeBytes > 0) await this.#seal(segment)
+  }
+
+  /** Kafka's list of what was aborted is made anew; of batches that are damaged it may be all that is left. */
+  #dropTransactions(base: number, isKept: boolean): void {
+    const path = segmentFile(this.#identity.directory, base, 'txnindex')
+    if (this.#host.fileSystem.statSync(path) === undefined) return
+    if (isKept) this.#host.quarantine.takeFile(this.#identity, base, 'txnindex')
+    else this.#host.fileSystem.unlinkSync(path)
   }
 
   async #seal(segment: Segment): Promise<void> {

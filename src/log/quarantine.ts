@@ -15,6 +15,7 @@ import {
   SEGMENT_FILE_KINDS,
   segmentFile,
 } from '../segment/segment-files.ts'
+import type { SegmentFileKind } from '../segment/segment-files.ts'
 import type { LogIdentity } from './log.ts'
 
 const CHUNK = 1 << 20
@@ -62,13 +63,16 @@ export class Quarantine {
 
   /** Moves all files of a segment. */
   takeSegment(identity: LogIdentity, baseOffset: number): void {
-    for (const kind of SEGMENT_FILE_KINDS) {
-      const path = segmentFile(identity.directory, baseOffset, kind)
-      const stat = this.#fileSystem.statSync(path)
-      if (stat === undefined) continue
-      if (kind === 'log') this.bytes += stat.size
-      this.#fileSystem.renameSync(path, this.#free(identity, baseOffset, 0, kind))
-    }
+    for (const kind of SEGMENT_FILE_KINDS) this.takeFile(identity, baseOffset, kind)
+  }
+
+  /** Moves one file of a segment, when it is there. */
+  takeFile(identity: LogIdentity, baseOffset: number, kind: SegmentFileKind): void {
+    const path = segmentFile(identity.directory, baseOffset, kind)
+    const stat = this.#fileSystem.statSync(path)
+    if (stat === undefined) return
+    if (kind === 'log') this.bytes += stat.size
+    this.#fileSystem.renameSync(path, this.#free(identity, baseOffset, 0, kind))
   }
 
   #free(identity: LogIdentity, baseOffset: number, position: number, kind: string): string {

@@ -163,6 +163,18 @@ describe('a crash during a hand-over', () => {
     }
   }
 
+  test('at any step: once it has begun, the next open needs no option', async () => {
+    for (const take of Object.values(crashes)) {
+      let isBegun = false
+      for (const fs of await images(await twoTopics(true), TWO_TOPICS, take)) {
+        isBegun ||= fs.statSync('/s/varve/adopting') !== undefined
+        if (isBegun) await (await open(fs)).close()
+        else await rejected('INVALID_OPTION', open(fs))
+      }
+      expect(isBegun).toBe(true)
+    }
+  })
+
   test('a second crash, in the open that goes on', async () => {
     const firsts = (await images(await busyDirectory(), BUSY, (fs, number) => fs.crashImage(number * 17))).filter(
       (fs, i) => i % 11 === 3 && fs.statSync('/s/varve/adopting') !== undefined,
@@ -498,6 +510,24 @@ describe('damage', () => {
     await kafka.file('cleaner-offset-checkpoint', 'garbage')
     const store = await open(kafka.fs, { adopt: true })
     expect(store.recovery.warnings).toEqual([expect.stringMatching(/cleaner-offset-checkpoint cannot be read: holes/)])
+  })
+
+  test('a transaction index beside a damaged segment goes to quarantine, the others are made anew', async () => {
+    const kafka = new KafkaDirectory()
+    const broken = Buffer.from(LAST)
+    broken[SECOND]! ^= 1
+    const index = (base: number): string => `${String(base).padStart(20, '0')}.txnindex`
+    await kafka.partition('d-0', {
+      segments: { 0: batches({ offsets: upTo(0, 8) }), 8: broken, 14: batches({ offsets: upTo(14, 16) }) },
+      files: { [index(0)]: 'first', [index(5)]: 'of no segment', [index(8)]: 'second', [index(14)]: 'third' },
+    })
+    const { fs } = await kafka.finish(true)
+    await open(fs, { adopt: true })
+    expect(fs.listSync('/s/log/d-0').filter(({ name }) => name.endsWith('.txnindex'))).toEqual([])
+    const kept = fs.listSync('/s/varve/quarantine').map(({ name }) => `/s/varve/quarantine/${name}`)
+    expect(kept.map((path) => [path, bytesOf(fs, path).toString()])).toEqual([
+      [expect.stringMatching(/d-0\.0+8\..*\.txnindex$/), 'second'],
+    ])
   })
 
   test('records that Kafka had synced and that are gone are told, and their offsets are not given again', async () => {
