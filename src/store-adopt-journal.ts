@@ -17,7 +17,7 @@ import type { JournalImage, ReplayPiece } from './journal/replay.ts'
 import type { LogIdentity } from './log/log.ts'
 import type { AdoptedPlace, Adopting } from './metadata/adopting.ts'
 import type { Catalog } from './metadata/catalog.ts'
-import { readCatalog } from './metadata/catalog.ts'
+import { findTopic, readCatalog } from './metadata/catalog.ts'
 import { walkFileSync } from './segment/file-walk.ts'
 import { joinPath, parentPath, quarantinedJournalName, segmentFile } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
@@ -59,7 +59,8 @@ export class LeftJournal {
   /** The plan with what only the journal knows. */
   extend(planned: Adopting): Adopting {
     const places = this.#placed(planned).map(([place, log]) => {
-      const logStart = Math.max(place.logStart ?? 0, this.#image?.floors.get(log?.id ?? 0)?.logStart ?? 0)
+      const known = log === undefined || this.#isAnew(planned, log) ? undefined : this.#image?.floors.get(log.id)
+      const logStart = Math.max(place.logStart ?? 0, known?.logStart ?? 0)
       return logStart === 0 ? place : { ...place, logStart }
     })
     const extended = { ...planned, places }
@@ -95,8 +96,9 @@ export class LeftJournal {
       const pieces = this.#piecesOf(identity).filter((piece) => piece.nextOffset > (logStart ?? 0))
       const missing = pieces.filter((piece) => !this.#isThere(identity, piece))
       if (missing.length === 0) return []
-      const isLost = missing.some((piece) => piece.inSegment) || this.#isTaken(identity, missing[0]!, pieces)
-      return [{ identity, missing, isLost }]
+      const isDamaged = missing.some((piece) => piece.inSegment)
+      const isTaken = this.#isAnew(adopting, identity) || this.#isTaken(identity, missing[0]!, pieces)
+      return [{ identity, missing, isLost: isDamaged || isTaken }]
     })
   }
 
@@ -105,6 +107,11 @@ export class LeftJournal {
     const before = new Map(logsOf(this.#catalog, this.#paths).map(({ identity }) => [identity.directory, identity]))
     const now = new Map(logsOf(catalog, this.#paths).map(({ identity }) => [identity.id, identity.directory]))
     return places.map((place) => [place, before.get(now.get(place.logId)!)])
+  }
+
+  /** The broker has made the topic anew, and the folder is not that of the store. */
+  #isAnew({ catalog }: Adopting, { topic }: LogIdentity): boolean {
+    return findTopic(catalog, topic)?.topicId !== findTopic(this.#catalog, topic)?.topicId
   }
 
   #piecesOf({ id }: LogIdentity): ReplayPiece[] {

@@ -12,6 +12,7 @@
 import type { FileSystem } from './base/file-system.ts'
 import { EMPTY_CATALOG, readCatalog } from './metadata/catalog.ts'
 import type { Catalog } from './metadata/catalog.ts'
+import { readCloseRecord } from './metadata/close-record.ts'
 import { parsePartitionDirectoryName, partitionDirectoryName } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import { missingCatalog } from './store-catalog.ts'
@@ -23,16 +24,20 @@ export interface KnownStore {
   /** -1: nothing. */
   readonly epoch: number
   readonly catalog: Catalog
+  /** Of a store that was closed in order, where each log started, by its id. */
+  readonly logStarts: ReadonlyMap<number, number>
 }
 
-export const NOTHING_KNOWN: KnownStore = { epoch: -1, catalog: EMPTY_CATALOG }
+export const NOTHING_KNOWN: KnownStore = { epoch: -1, catalog: EMPTY_CATALOG, logStarts: new Map() }
 
 /** What the store says of itself; nothing when there was none. */
 export function readKnownStore(fileSystem: FileSystem, paths: StorePaths): KnownStore {
   const identity = readIdentity(fileSystem, paths)
   if (identity === undefined) return NOTHING_KNOWN
   const catalog = readCatalog(fileSystem, paths.catalog)
-  if (catalog !== undefined) return { epoch: identity.epoch, catalog }
+  const closed = readCloseRecord(fileSystem, paths.closeRecord)?.logs ?? []
+  const logStarts = new Map(closed.map(({ logId, logStart }) => [logId, logStart]))
+  if (catalog !== undefined) return { epoch: identity.epoch, catalog, logStarts }
   if (identity.epoch >= 0) throw missingCatalog(paths)
   return NOTHING_KNOWN
 }

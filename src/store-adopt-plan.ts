@@ -83,10 +83,11 @@ class Plan {
     const cleaned = this.#offsets(CLEANER_CHECKPOINT, "holes are taken for the cleaner's work")
     const places: AdoptedPlace[] = []
     for (const [name, partitions] of topics) {
-      for (const [partition, logId] of this.#addTopic(name, partitions).logIds.entries()) {
+      const topic = this.#addTopic(name, partitions)
+      for (const [partition, logId] of topic.logIds.entries()) {
         const folder = partitionDirectoryName(name, partition)
         const recoveryPoint = points?.get(folder) ?? null
-        const logStart = starts?.get(folder) ?? null
+        const logStart = this.#higher(starts?.get(folder) ?? null, topic, partition)
         places.push({ logId, recoveryPoint, logStart, wasCleaned: cleaned?.has(folder) ?? true })
       }
     }
@@ -166,10 +167,18 @@ class Plan {
       keyCodec: before?.keyCodec ?? null,
       valueCodec: before?.valueCodec ?? null,
     }
+    if (before !== undefined && before.topicId !== topic.topicId) this.#warnings.push(renewed(name, before, topic))
     const same = this.#catalog.topics.find((other) => other.topicId === topic.topicId)
     if (same !== undefined) throw this.#refuse(`gives ${same.name} and ${name} the same topic id, ${topic.topicId}`)
     this.#catalog = withTopic(this.#catalog, topic)
     return topic
+  }
+
+  /** A broker that has set a topic aside notes no start of it. One of the same name that was made anew starts anew. */
+  #higher(noted: number | null, { name, topicId }: CatalogTopic, partition: number): number | null {
+    const before = findTopic(this.#known.catalog, name)
+    const known = before?.topicId === topicId ? this.#known.logStarts.get(before.logIds[partition] ?? 0) : undefined
+    return known === undefined ? noted : Math.max(known, noted ?? 0)
   }
 
   #topicId(name: string, folders: readonly string[]): string | undefined {
@@ -216,4 +225,11 @@ class Plan {
     const message = `${this.#directory} cannot be taken over: it ${what}. Nothing was changed.`
     return new VarveError('INVALID_OPTION', message, { option: 'adopt', value: this.#paths.root })
   }
+}
+
+function renewed(name: string, before: CatalogTopic, now: CatalogTopic): string {
+  return (
+    `${name} has the topic id ${now.topicId}, and had ${before.topicId} in the store: if the broker has made it ` +
+    'anew, the records that the store had are gone. Compare with a copy.'
+  )
 }

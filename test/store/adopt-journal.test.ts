@@ -7,7 +7,7 @@ import { initHashes } from '../../src/base/xxh64.ts'
 import { TUNING, type TunableOpenOptions } from '../../src/options.ts'
 import { seededRandom, testClock } from '../../src/testing.ts'
 import { openStore, type Store } from '../../src/varve.ts'
-import { batches, bytesOf, CLEAN_MARK, KafkaDirectory, upTo } from '../support/kafka-directory.ts'
+import { batches, bytesOf, CLEAN_MARK, KafkaDirectory, topicIdOf, upTo } from '../support/kafka-directory.ts'
 import { atEveryChange } from '../support/rule-store.ts'
 import { all, raw, rejected, SMALL, text } from './rig.ts'
 
@@ -81,6 +81,21 @@ describe('what stands only in the journal', () => {
     ])
     const [kept] = kafka.fs.listSync('/s/varve/quarantine').map(({ name }) => `/s/varve/quarantine/${name}`)
     expect(kafka.fs.listSync(kept!).map(({ name }) => bytesOf(kafka.fs, `${kept}/${name}`))).toEqual(journal)
+  })
+
+  test('is told and kept where the broker has made the topic anew', async () => {
+    const kafka = await killed(['ours'], async (broker) => {
+      for (const { name } of broker.fs.listSync('/s/log/ours-0')) broker.fs.unlinkSync(`/s/log/ours-0/${name}`)
+      await broker.partition('log/ours-0', { segments: { 0: new Uint8Array(0) }, topicId: topicIdOf('ours-0') })
+      await broker.checkpoint('log/recovery-point-offset-checkpoint', ['ours 0 0'])
+    })
+    const store = await open(kafka.fs, { adopt: true })
+    expect(store.recovery.warnings).toEqual([
+      expect.stringMatching(/^ours has the topic id/),
+      expect.stringMatching(/^ours\/0: offsets 1 to 20 .*varve\/quarantine\.$/),
+    ])
+    expect(await textsOf(store, 'ours')).toEqual([])
+    expect(kafka.fs.listSync('/s/varve/quarantine').length).toBe(1)
   })
 
   test('is not needed where the data files hold it, and the broker wrote behind', async () => {

@@ -671,6 +671,26 @@ describe('a store in whose log a broker has written', () => {
     }
   })
 
+  test('a topic that was set aside keeps its log start, and one that was made anew has its own', async () => {
+    for (const isAnew of [false, true]) {
+      const kafka = await closedStore(0, 3)
+      started(kafka)
+      if (isAnew) {
+        emptied(kafka, 'ours-0')
+        const segments = { 0: batches({ offsets: upTo(0, 5) }) }
+        await kafka.partition('log/ours-0', { segments, topicId: topicIdOf('ours-0') })
+      }
+      await kafka.checkpoint('log/log-start-offset-checkpoint', [])
+      await stopped(kafka)
+      if (!isAnew) await grown(kafka)
+      const store = await open(kafka.fs, { adopt: true })
+      const { logStart } = await (await store.topic('ours')).partition(0).offsets()
+      expect(logStart).toBe(isAnew ? 0 : 3)
+      const told = store.recovery.warnings.filter((warning) => warning.startsWith('ours has the topic id'))
+      expect(told.length).toBe(isAnew ? 1 : 0)
+    }
+  })
+
   test('what a broker has set aside, and nobody knows, is told', async () => {
     const kafka = await twoTopics()
     await kafka.partition(`old-0.${UNIQUE}-stray`, { segments: { 0: batches({ offsets: [0] }) } })
@@ -724,7 +744,7 @@ test('progress is told, and a signal ends it', async () => {
 })
 
 /** A store that was closed in order. */
-async function closedStore(more = 0): Promise<KafkaDirectory> {
+async function closedStore(more = 0, start = 0): Promise<KafkaDirectory> {
   const fs = new SimulatedFileSystem()
   const store = await open(fs)
   const topic = await store.topic('ours', {
@@ -732,6 +752,7 @@ async function closedStore(more = 0): Promise<KafkaDirectory> {
     config: { segmentBytes: 200, batchBytes: 100, retentionMs: '7d' },
   })
   for (const offset of upTo(0, 8)) await topic.append({ value: raw(valueAt(offset)) })
+  if (start > 0) await topic.partition(0).deleteBefore(start)
   if (more > 0) {
     const other = await store.topic('more', { create: 'must', config: { placement: 'manual' } })
     await other.addPartitions(more - 1)
