@@ -88,6 +88,8 @@ export class RecordCursor {
   #position: number
   #end: number
   #left: number
+  #start: number
+  #count: number
   #baseOffset: number
   #lastOffset: number
   #baseTimestamp: number
@@ -111,6 +113,8 @@ export class RecordCursor {
     this.#position = 0
     this.#end = 0
     this.#left = 0
+    this.#start = 0
+    this.#count = 0
     this.#baseOffset = 0
     this.#lastOffset = 0
     this.#baseTimestamp = 0
@@ -136,6 +140,15 @@ export class RecordCursor {
     if (codec === CODEC_NONE) this.#openRecords(bytes, view, position + RECORDS, recordsEnd)
     else this.#openCompressed(codec, bytes.subarray(position + RECORDS, recordsEnd), maxBytes)
     this.#left = this.#checkedCount(view.getInt32(position + RECORD_COUNT))
+    this.#start = this.#position
+    this.#count = this.#left
+  }
+
+  /** Goes back in front of the first record of the same batch. */
+  rewind(): void {
+    this.#position = this.#start
+    this.#left = this.#count
+    this.offset = this.#baseOffset - 1
   }
 
   #readHeader(view: DataView, position: number): void {
