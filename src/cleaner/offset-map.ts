@@ -28,8 +28,11 @@ export const MIN_MAP_BYTES = 4096
 const SLOT_SHARE = 5
 const MAX_LOAD = 0.75
 
+/** What of a hasher matters here: equal keys have equal hashes. */
+type Hasher = Pick<KeyHasher, 'hash' | 'word0'>
+
 export class OffsetMap {
-  readonly #hasher: KeyHasher
+  readonly #hasher: Hasher
   readonly #slots: Uint32Array
   readonly #mask: number
   readonly #maxKeys: number
@@ -38,7 +41,7 @@ export class OffsetMap {
   #usedWords = 0
   #size = 0
 
-  constructor(memoryBytes: number, hasher: KeyHasher) {
+  constructor(memoryBytes: number, hasher: Hasher) {
     invariant(memoryBytes >= MIN_MAP_BYTES, 'room for an offset map')
     const slotCount = 2 ** Math.floor(Math.log2(memoryBytes / SLOT_SHARE / WORD))
     this.#hasher = hasher
