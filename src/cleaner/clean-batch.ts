@@ -34,7 +34,7 @@ import type { BatchKind, Horizon } from './keep.ts'
 import type { EndedTransaction } from './round-transactions.ts'
 
 const NOTHING = new Uint8Array(0)
-/** A record grows by at most so much when its time is told from another base: a varint of ten bytes, a longer length. */
+/** A record grows by at most so much when its time is told from another base: a longer time, a longer length. */
 const RECORD_GROWTH = 10
 /** Attributes that a rebuilt batch keeps; codec, horizon and append time are set anew. */
 const KEPT_BITS = TRANSACTIONAL | CONTROL

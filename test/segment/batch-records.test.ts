@@ -107,6 +107,26 @@ describe('round trips', () => {
   })
 })
 
+test('a cursor that goes back meets the same records again, inflated once', () => {
+  const records = recordsOf(7, [
+    [1, 5, text('a'), text('1'), []],
+    [3, 4, null, null, []],
+  ])
+  for (const codec of [0, ...CODECS]) {
+    const plain = buildBatch(7, records)
+    const { bytes, view } = bufferOf(codec === 0 ? plain : compressBatch(plain, codec))
+    const cursor = new RecordCursor()
+    cursor.open(bytes, view, 0)
+    while (cursor.next());
+    const inflated = cursor.bytes
+    cursor.rewind()
+    const offsets: number[] = []
+    while (cursor.next()) offsets.push(cursor.offset)
+    expect(offsets).toEqual([7, 10])
+    expect(cursor.bytes).toBe(inflated)
+  }
+})
+
 describe('the builder', () => {
   test('says what fits, and the bound holds for the largest numbers', () => {
     fc.assert(

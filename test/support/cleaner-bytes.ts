@@ -3,6 +3,8 @@
  */
 import { expect } from 'vitest'
 import type { CleanSource } from '../../src/cleaner/batch-window.ts'
+import type { CleanedGroup } from '../../src/cleaner/clean-group.ts'
+import { TransactionIndex } from '../../src/index/transaction-index.ts'
 import { CODEC_BITS, DELETE_HORIZON, LOG_APPEND_TIME } from '../../src/segment/batch-format.ts'
 import { BatchScan } from '../../src/segment/batch-scan.ts'
 import { bufferOf, readRecords } from '../segment/batch-support.ts'
@@ -61,4 +63,20 @@ export function plainOf(batch: ModelBatch): object {
       headers: headers.map(([name, value]) => [name, value === null ? null : Buffer.from(value).toString('latin1')]),
     })),
   }
+}
+
+/** What a pass says of itself is what came of these segments, one behind the other. */
+export function checkResult(result: CleanedGroup, sources: readonly Uint8Array[], bytes: Uint8Array): void {
+  const sum = (pick: (segment: CleanedGroup['segments'][number]) => number): number =>
+    result.segments.reduce((total, segment) => total + pick(segment), 0)
+  const counted = (all: Uint8Array<ArrayBuffer>): number =>
+    decodeBatches(all).reduce((total, batch) => total + batch.records.length, 0)
+  const before = new Uint8Array(Buffer.concat(sources))
+  expect(result.sizeBytes).toBe(bytes.length)
+  expect(sum((segment) => segment.bytesKept)).toBe(bytes.length)
+  expect(sum((segment) => segment.bytesRead)).toBe(before.length)
+  expect(sum((segment) => segment.recordsRead)).toBe(counted(before))
+  expect(sum((segment) => segment.recordsKept)).toBe(counted(new Uint8Array(bytes)))
+  expect(result.changed).toBe(Buffer.compare(before, bytes) !== 0)
+  expect(TransactionIndex.decode(result.transactionIndex.encode(), result.baseOffset, 2 ** 40)).toBeDefined()
 }
