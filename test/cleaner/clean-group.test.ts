@@ -143,6 +143,15 @@ describe('records', () => {
     expect(offsetsIn(never)).toEqual([1, 2])
   })
 
+  test('a tombstone whose lag is over stays while what follows it may still be lost', async () => {
+    const value = buildBatch(1, [record(1, 'a', '1')])
+    const tombstone = buildBatch(2, [record(2, 'a', null)], { deleteHorizonMs: 7000 })
+    const kept = await clean(roundOf({ evidence: evidenceOf({ a: 70 }, 50, 70) }), [value, tombstone])
+    expect(offsetsIn(kept)).toEqual([1, 2])
+    const gone = await clean(roundOf({ evidence: evidenceOf({ a: 2 }, 50) }), [value, tombstone])
+    expect(offsetsIn(gone)).toEqual([])
+  })
+
   test('a tombstone that evidence does not cover gets no horizon yet', async () => {
     const batch = buildBatch(1, [record(1, 'a', null), record(2, 'b', null)])
     const cleaned = await clean(roundOf({ evidence: evidenceOf({ a: 1 }, 2) }), [batch])
