@@ -16,7 +16,10 @@ import { RoundTransactions } from './round-transactions.ts'
 
 /** The dirty range. */
 export interface DirtyRange {
-  /** The first offset whose records are not in older evidence. */
+  /**
+   * The first offset whose records were not in older evidence: the plan's `dirtyOffset`. The first round after some by
+   * a key map begins at the log's start: what they left because of an offset that was no proof, no later one finds.
+   */
   readonly from: number
   /** All segments that reach above `from`, in order; where the last one ends, the round ends at the latest. */
   readonly sources: readonly CleanSource[]

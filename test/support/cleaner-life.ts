@@ -16,47 +16,13 @@ import { BatchBuilder, compressBatch, PLAIN_BATCH, type BatchFacts } from '../..
 import { MARKER_BYTES, writeMarker } from '../../src/segment/control-record.ts'
 import { appendRecord, emptyBuffer } from '../segment/batch-support.ts'
 import { checkResult, decodeBatches, plainOf, sourceOf } from './cleaner-bytes.ts'
+import type { Step } from './cleaner-steps.ts'
+import { keyText } from './cleaner-steps.ts'
 import { cleanModel, isObserved, newestBelow, type ModelBatch, type ModelTransaction } from './cleaner-model.ts'
 
-export const SEGMENT_BYTES = 700
+const SEGMENT_BYTES = 700
 const INDEX_BYTES = 64
-const RETENTION_MS = 100
-const KEY_LENGTHS = [2, 3, 9, 40, 300, 700, 900, 1100, 5000]
-export const KEYS: number = KEY_LENGTHS.length
-
-export interface PlannedRecord {
-  /** -1: no key. */
-  readonly key: number
-  /** -1: no value. */
-  readonly valueBytes: number
-  readonly ageMs: number
-  readonly headers: number
-}
-
-export type Step =
-  | {
-      readonly kind: 'append'
-      /** 0: none. */
-      readonly producer: number
-      readonly transactional: boolean
-      readonly records: readonly PlannedRecord[]
-      readonly codec: number
-      readonly appendTime: boolean
-    }
-  | { readonly kind: 'end'; readonly producer: number; readonly commit: boolean; readonly raise: boolean }
-  | { readonly kind: 'roll' }
-  | { readonly kind: 'wait'; readonly ms: number }
-  | { readonly kind: 'forget'; readonly producer: number }
-  | {
-      readonly kind: 'clean'
-      /** By an offset map of so many bytes; 0: by a key map. */
-      readonly mapBytes: number
-      readonly windowBytes: number
-      /** Of the offsets between the end of the round and the last stable one: how many belong to the evidence. */
-      readonly share: number
-      readonly provesShare: number
-    }
-
+export const RETENTION_MS = 100
 interface LifeSegment extends PlanSegment {
   bytes: Uint8Array<ArrayBuffer>
   sizeBytes: number
@@ -216,6 +182,14 @@ export class CleanerLife {
     segment.sizeBytes = segment.bytes.length
     if (segment.oldestMs === -1) segment.oldestMs = batch.maxTimestamp
     segment.newestMs = Math.max(segment.newestMs, batch.maxTimestamp)
+  }
+
+  /** What was cleaned below `endOffset` is replaced by one segment with the same batches, which somebody else wrote. */
+  takeCleaned(bytes: Uint8Array, endOffset: number): void {
+    const cleaned = this.segments.filter((segment) => segment.baseOffset < endOffset)
+    const aborted = cleaned.flatMap((segment) => segment.aborted)
+    const one = { ...cleaned[0]!, bytes: new Uint8Array(bytes), sizeBytes: bytes.length, aborted }
+    this.segments = [one, ...this.segments.slice(cleaned.length)]
   }
 
   roll(): void {
@@ -379,10 +353,6 @@ export class CleanerLife {
     })
     expect(cleaned.flatMap((segment) => segment.aborted)).toEqual(aborted)
   }
-}
-
-function keyText(key: number): string {
-  return String.fromCharCode(97 + key).repeat(KEY_LENGTHS[key]!)
 }
 
 function emptySegment(baseOffset: number): LifeSegment {
