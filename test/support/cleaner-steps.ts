@@ -40,25 +40,30 @@ export type Step =
 
 const producer = fc.constantFrom(1, 1, 1, 2, 3)
 
-const record = fc.record({
-  key: fc.oneof(
-    { weight: 10, arbitrary: fc.integer({ min: 0, max: 3 }) },
-    { weight: 5, arbitrary: fc.integer({ min: 0, max: KEY_LENGTHS.length - 1 }) },
-    { weight: 1, arbitrary: fc.constant(-1) },
-  ),
-  valueBytes: fc.constantFrom(-1, -1, 0, 1, 5, 30, 80),
-  ageMs: fc.constantFrom(0, 0, 5, 70, 5_000, 2_000_000_000_000),
-  headers: fc.constantFrom(0, 0, 0, 2),
-})
+const recordsOf = (ages: readonly number[]): fc.Arbitrary<PlannedRecord> =>
+  fc.record({
+    key: fc.oneof(
+      { weight: 10, arbitrary: fc.integer({ min: 0, max: 3 }) },
+      { weight: 5, arbitrary: fc.integer({ min: 0, max: KEY_LENGTHS.length - 1 }) },
+      { weight: 1, arbitrary: fc.constant(-1) },
+    ),
+    valueBytes: fc.constantFrom(-1, -1, 0, 1, 5, 30, 80),
+    ageMs: fc.constantFrom(...ages),
+    headers: fc.constantFrom(0, 0, 0, 2),
+  })
 
-const WRITING = [
+const RECENT = [0, 0, 5, 70, 5_000]
+/** Older than time is. */
+const ANCIENT = 2_000_000_000_000
+
+const writing = (ages: readonly number[]) => [
   {
     weight: 14,
     arbitrary: fc.record({
       kind: fc.constant('append' as const),
       producer: fc.constantFrom(0, 1, 1, 1, 2, 3),
       transactional: fc.boolean(),
-      records: fc.array(record, { minLength: 1, maxLength: 4 }),
+      records: fc.array(recordsOf(ages), { minLength: 1, maxLength: 4 }),
       codec: fc.constantFrom(0, 0, 0, 1, 2, 3, 4),
       appendTime: fc.constantFrom(false, false, true),
     }),
@@ -74,7 +79,7 @@ const WRITING = [
   },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('roll' as const) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(1, 60, 100, 250) }) },
-] as const
+]
 
 const CLEANING = [
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), producer }) },
@@ -90,9 +95,14 @@ const CLEANING = [
   },
 ] as const
 
-/** Lives of a log; with `cleans` they clean it now and then, and forget producers. */
+/**
+ * Lives of a log; with `cleans` they clean it now and then, and forget producers. Without, nothing is so old that its
+ * producer is forgotten for it.
+ */
 export function lifeSteps(cleans: boolean): fc.Arbitrary<Step[]> {
-  const step: fc.Arbitrary<Step> = cleans ? fc.oneof(...WRITING, ...CLEANING) : fc.oneof(...WRITING)
+  const step: fc.Arbitrary<Step> = cleans
+    ? fc.oneof(...writing([...RECENT, ANCIENT]), ...CLEANING)
+    : fc.oneof(...writing(RECENT))
   return fc.array(step, { minLength: 1, maxLength: 70, size: 'max' })
 }
 
