@@ -113,28 +113,32 @@ export function verifyStrays(host: VerifyHost, log: PartitionLog): void {
   }
 }
 
-/** Tells of snapshots of producers that are damaged, but for those of a seal that is not done. */
+/**
+ * Tells of snapshots of producers that are damaged: that of the close, and those where segments begin. One of an earlier
+ * close, and one of a seal that is not done, are nobody's.
+ */
 export function verifySnapshots(host: VerifyHost, log: PartitionLog, state: StoreState): void {
-  const fileSystem = host.filesOf(log)
-  const last = segmentFile(log.directory, log.logEnd, 'snapshot')
   const expected = state.producers.get(log.id)
-  const bytes = expected === undefined ? undefined : readWholeFile(fileSystem, last, MAX_SNAPSHOT_BYTES)
-  if (expected !== undefined && (!(bytes instanceof Uint8Array) || xxh64(bytes) !== expected.hash))
-    host.complain({
-      path: last,
-      what: 'is not what was written; what it said is read from the log',
-      offset: log.logEnd,
-    })
-  const unsealed = log.view.segments.filter((segment) => segment.phase === 'sealing').map((one) => one.nextOffset)
-  for (const { name } of entriesOf(fileSystem, log.directory)) {
-    const file = parseSegmentFileName(name)
-    if (file?.state !== 'final' || file.kind !== 'snapshot' || unsealed.includes(file.baseOffset)) continue
-    const path = joinPath(log.directory, name)
-    if (path === last && expected !== undefined) continue
-    const bytes = attempt(host, path, () => readWholeFile(fileSystem, path, MAX_SNAPSHOT_BYTES))
-    if (bytes === undefined || (bytes !== 'too-large' && readProducerSnapshot(bytes, () => undefined))) continue
-    host.complain({ path, what: 'is damaged; what it says is read from the log', offset: file.baseOffset })
+  const last = segmentFile(log.directory, log.logEnd, 'snapshot')
+  if (expected !== undefined && hashOf(readSnapshot(host, log, last)) !== expected.hash) {
+    const what = 'is not what was written; what it said is read from the log'
+    host.complain({ path: last, what, offset: log.logEnd })
   }
+  for (const [i, { baseOffset }] of log.view.segments.entries()) {
+    const path = segmentFile(log.directory, baseOffset, 'snapshot')
+    if (log.view.segments[i - 1]?.phase === 'sealing' || (path === last && expected !== undefined)) continue
+    const bytes = readSnapshot(host, log, path)
+    if (bytes === undefined || (bytes !== 'too-large' && readProducerSnapshot(bytes, () => undefined))) continue
+    host.complain({ path, what: 'is damaged; what it says is read from the log', offset: baseOffset })
+  }
+}
+
+function readSnapshot(host: VerifyHost, log: PartitionLog, path: string): Uint8Array | 'too-large' | undefined {
+  return attempt(host, path, () => readWholeFile(host.filesOf(log), path, MAX_SNAPSHOT_BYTES))
+}
+
+function hashOf(bytes: Uint8Array | 'too-large' | undefined): bigint | undefined {
+  return bytes instanceof Uint8Array ? xxh64(bytes) : undefined
 }
 
 function checkText(host: VerifyHost, path: string, decode: (text: string) => unknown): void {
