@@ -114,8 +114,8 @@ export function verifyStrays(host: VerifyHost, log: PartitionLog): void {
 }
 
 /**
- * Tells of snapshots of producers that are damaged: that of the close, and those where segments begin. One of an earlier
- * close, and one of a seal that is not done, are nobody's.
+ * Tells of snapshots of producers that are damaged: that of the close, and those where segments begin. One of an
+ * earlier close, and one of a seal that is not done, are nobody's.
  */
 export function verifySnapshots(host: VerifyHost, log: PartitionLog, state: StoreState): void {
   const expected = state.producers.get(log.id)
