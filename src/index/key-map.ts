@@ -1,0 +1,130 @@
+/**
+ * Key map of one partition: key identity -> offset and size of its newest record, and whether that is a tombstone.
+ *
+ * Owns     the table (key-table.ts) and the exact records of contested identities (key-collisions.ts).
+ * Holds    Per identity the greatest offset that was put, save where it was removed. Of the 128 bits of an identity 80
+ *          are kept: among 20 million keys two share them with a probability below 2e-10, and who does not know the
+ *          hasher's secret cannot make two that do. A map cannot see this; whoever reads the record that a hit names
+ *          compares its key, and if it is another one, contests the identity (`contest`).
+ * Shared   one writer; `buffer` is for readers in other threads (key-map-reader.ts). Only growth allocates.
+ * Crash    nothing: memory only.
+ * @hot
+ */
+import { invariant } from '../base/invariant.ts'
+import { KeyCollisions } from './key-collisions.ts'
+import { KeyCursor } from './key-cursor.ts'
+import { KeyRecord, type KeyFound, type KeyIdentity, type KeyPut, type KeyRemoved } from './key-record.ts'
+import { BYTES, bytesWordOf, CONTESTED, MAX_OFFSET, MAX_RECORD_BYTES, readRecord } from './key-slots.ts'
+import { KeyTable } from './key-table.ts'
+
+export class KeyMap {
+  /**
+   * After `get`: the key's record. After `put`: the one that stood there before. After `remove` and `contest`: the one
+   * that left. After `'contested'`: its offset says below which offset `collisions` may lack records of this identity.
+   */
+  readonly record: KeyRecord = new KeyRecord()
+  /** The records of contested identities. */
+  readonly collisions: KeyCollisions = new KeyCollisions()
+  readonly #table = new KeyTable()
+  #size = 0
+  #tombstones = 0
+
+  /** Keys, tombstones among them. */
+  get size(): number {
+    return this.#size + this.collisions.size
+  }
+
+  get tombstones(): number {
+    return this.#tombstones + this.collisions.tombstones
+  }
+
+  /** Bytes of memory. */
+  get bytes(): number {
+    return this.#table.bytes + this.collisions.bytes
+  }
+
+  /** What a reader in another thread works from; another one at first, until there are some 2 000 keys. */
+  get buffer(): SharedArrayBuffer {
+    return this.#table.words.buffer
+  }
+
+  get(key: KeyIdentity): KeyFound {
+    const table = this.#table
+    const at = table.find(key.word0, key.word1, key.word2 >>> 16)
+    if (at < 0) return 'absent'
+    readRecord(table.words, at, this.record)
+    return table.words[at + BYTES] === CONTESTED ? 'contested' : 'found'
+  }
+
+  /** Notes a key's record of `bytes` at `offset`. */
+  put(key: KeyIdentity, offset: number, bytes: number, isTombstone: boolean): KeyPut {
+    invariant(bytes > 0 && bytes <= MAX_RECORD_BYTES, 'a record of 1 to 2^31 - 1 bytes')
+    invariant(offset >= 0 && offset <= MAX_OFFSET, 'an offset of 48 bits')
+    const { word0, word1 } = key
+    const high = key.word2 >>> 16
+    const table = this.#table
+    const at = table.find(word0, word1, high)
+    if (at >= 0) return this.#putOver(at, offset, bytesWordOf(bytes, isTombstone))
+    table.insert(word0, word1, high, offset, bytesWordOf(bytes, isTombstone))
+    this.#size++
+    if (isTombstone) this.#tombstones++
+    return 'added'
+  }
+
+  /** Forgets a key if its record is still the one at `offset`. */
+  remove(key: KeyIdentity, offset: number): KeyRemoved {
+    const table = this.#table
+    const at = table.find(key.word0, key.word1, key.word2 >>> 16)
+    if (at < 0) return 'absent'
+    readRecord(table.words, at, this.record)
+    if (table.words[at + BYTES] === CONTESTED) return 'contested'
+    if (this.record.offset !== offset) return 'absent'
+    table.remove(at)
+    this.#forget()
+    return 'removed'
+  }
+
+  /**
+   * Says that records of different keys share this identity: from now on `collisions` has them, and the slot only says
+   * so. True when a record left the map for that, `record`. Records below `below` may be missing in `collisions` until
+   * who called has put there what the log holds of this identity, newest or oldest first, and says so with `below` 0.
+   */
+  contest(key: KeyIdentity, below: number): boolean {
+    const { word0, word1 } = key
+    const high = key.word2 >>> 16
+    const table = this.#table
+    const at = table.find(word0, word1, high)
+    if (at < 0) {
+      table.insert(word0, word1, high, below, CONTESTED)
+      return false
+    }
+    const hadRecord = table.words[at + BYTES] !== CONTESTED
+    readRecord(table.words, at, this.record)
+    if (hadRecord) this.#forget()
+    table.write(at, below, CONTESTED)
+    return hadRecord
+  }
+
+  /** Walks over all identities, contested ones included, in an order of its own. */
+  cursor(): KeyCursor {
+    return new KeyCursor(this.#table)
+  }
+
+  #putOver(at: number, offset: number, bytesWord: number): KeyPut {
+    const table = this.#table
+    const { record } = this
+    readRecord(table.words, at, record)
+    if (table.words[at + BYTES] === CONTESTED) return 'contested'
+    if (offset <= record.offset) return 'older'
+    table.write(at, offset, bytesWord)
+    if (record.isTombstone) this.#tombstones--
+    if (bytesWord < 0) this.#tombstones++
+    return 'replaced'
+  }
+
+  /** The key of `record` left the table. */
+  #forget(): void {
+    this.#size--
+    if (this.record.isTombstone) this.#tombstones--
+  }
+}
