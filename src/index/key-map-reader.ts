@@ -49,14 +49,20 @@ export class KeyMapReader {
     const high = key.word2 >>> 16
     if (this.#words.length === 0) return 'replaced'
     for (let look = 0; look < MOST_LOOKS; look++) {
-      if (Atomics.load(this.#words, REPLACED) !== 0) return 'replaced'
       const version = Atomics.load(this.#words, VERSION)
-      if (version % 2 !== 0) continue
+      if (version % 2 !== 0) {
+        if (this.#isReplaced) return 'replaced'
+        continue
+      }
       if (Atomics.load(this.#words, LENGTH) !== this.#words.length) this.#words = wordsOf(this.#buffer)
       const found = this.#look(this.#words, word0, word1, high)
-      if (Atomics.load(this.#words, VERSION) === version) return found
+      if (Atomics.load(this.#words, VERSION) === version) return this.#isReplaced ? 'replaced' : found
     }
     return 'busy'
+  }
+
+  get #isReplaced(): boolean {
+    return Atomics.load(this.#words, REPLACED) !== 0
   }
 
   /** `findSlot`, step by step. */

@@ -2,13 +2,13 @@
  * The slots of a key map and their growth.
  *
  * Owns     the memory. Up to 2 048 slots lie in a SharedArrayBuffer that is replaced by one of twice the size: a dozen
- *          keys take 348 bytes. From there on a growable one is kept for good, which reserves 8 GiB of addresses, no
- *          memory; V8 counts no SharedArrayBuffer, so what growth left behind would never be collected.
+ *          keys take 348 or 668 bytes. From there on a growable one is kept for good, which reserves 8 GiB of
+ *          addresses, no memory; V8 counts no SharedArrayBuffer, so what growth left behind would never be collected.
  * Holds    At most 89 of 100 homes are taken. Then the homes grow by an eighth in place: from the last key to the first
  *          each moves on to its new home, 256 homes for every 8 keys that are added, behind a boundary that falls from
  *          the end to the start. Homes never fall by it, so the order of the slots stands at any moment, and it is all
- *          that a search, an insertion and a removal need. Nothing takes longer than such a step, some 5 us; it is done
- *          when the keys grew by 1/32, before 92 of 100 homes are taken.
+ *          that a search, an insertion and a removal need. Nothing takes longer than such a step, some 10 us; it is
+ *          done when the keys grew by 1/32, before 92 of 100 homes are taken.
  * Shared   one writer. What changes slots or homes lies between two versions, of which the first is odd; versions move
  *          by read-modify-write, which orders what lies before and behind it.
  * @hot

@@ -8,6 +8,9 @@ import { mix, TestIdentity } from '../support/key-map-model.ts'
 
 const KEYS = 60_000
 const KEPT = 400
+const HOT = 8
+const LOOKS = 400_000
+const STEPS = 200_000
 const CHILD = new URL('../support/key-map-child.ts', import.meta.url)
 
 test('it finds what the map finds, at any size of the map', () => {
@@ -62,14 +65,17 @@ test('another thread sees whole records, the newest of each key, while the map i
   for (let n = 0; n < KEPT; n++) put(n)
 
   const looks = new Int32Array(new SharedArrayBuffer(4))
-  const worker = new Worker(CHILD, { workerData: { keys: KEYS, kept: KEPT, looks } })
+  const worker = new Worker(CHILD, { workerData: { keys: KEYS, kept: KEPT, hot: HOT, looks } })
   try {
     let sent: SharedArrayBuffer | undefined
-    for (let step = 0; step < 400_000 || Atomics.load(looks, 0) < 200_000; step++) {
+    for (let step = 0, looked = 0; looked < LOOKS || step < STEPS; step++) {
       if (map.buffer !== sent) worker.postMessage({ buffer: (sent = map.buffer) })
-      // Wider and wider, so that the map grows all the time; a part of the keys goes and comes back.
-      const n = mix(step) % Math.min(KEYS, KEPT + Math.floor(step / 5))
-      if (n >= KEPT && n % 4 === 0 && mix(step + 1) % 2 === 0) remove(n)
+      // Wider and wider, so that the map grows all the time that it is looked at; some keys go and come back.
+      looked = Atomics.load(looks, 0)
+      const n = mix(step) % Math.min(KEYS, KEPT + Math.floor((looked / LOOKS) * KEYS))
+      // Half of all puts meet a few keys, at which the other thread looks often too.
+      if (step % 2 === 0) put(n % HOT)
+      else if (n >= KEPT && n % 4 === 0 && mix(step + 1) % 2 === 0) remove(n)
       else put(n)
       if (step % 2000 === 0) await new Promise((done) => setImmediate(done))
     }

@@ -1,6 +1,7 @@
 /**
  * A thread that looks keys up while another one writes the map, and checks what it is shown. Key `n` of the first `kept`
- * is always there; a record at `offset` is one of key `offset % keys`, and its other facts follow from its offset.
+ * is always there, and of the first `hot` often written. A record at `offset` is one of key `offset % keys`, and its
+ * other facts follow from its offset.
  *
  * In: `{ buffer }` for each buffer of the map, `{ stop: true }`. Out: what it has seen, at the end.
  */
@@ -11,11 +12,12 @@ import { mix, TestIdentity } from './key-map-model.ts'
 interface Given {
   readonly keys: number
   readonly kept: number
+  readonly hot: number
   /** Word 0 counts the looks. */
   readonly looks: Int32Array
 }
 
-const { keys, kept, looks } = workerData as Given
+const { keys, kept, hot, looks } = workerData as Given
 const port = parentPort!
 const identity = new TestIdentity()
 const newest = new Float64Array(keys)
@@ -61,8 +63,8 @@ function work(): void {
 
 function lookAt(round: number): void {
   const n = mix(round)
-  // Kept keys, all of them, and some that nobody writes.
-  look(round % 3 === 0 ? n % kept : round % 3 === 1 ? n % keys : keys + (n % 1000))
+  // Hot keys, kept ones, any, and some that nobody writes.
+  look([n % hot, n % kept, n % keys, keys + (n % 1000)][round % 4]!)
   Atomics.add(looks, 0, 1)
 }
 
