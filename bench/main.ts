@@ -18,6 +18,7 @@ import { n13Partitions } from './n13-partitions.ts'
 import { n2SmallRecords } from './n2-small-records.ts'
 import { n3Durable } from './n3-durable.ts'
 import { n4Scan } from './n4-scan.ts'
+import { n6KeyMap } from './n6-key-map.ts'
 import { openTime } from './open-time.ts'
 import { loadPeers } from './peers.ts'
 import { plot } from './plot.ts'
@@ -28,6 +29,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   n2SmallRecords,
   n3Durable,
   n4Scan,
+  n6KeyMap,
   n13Partitions,
   openTime,
   latency,
