@@ -22,10 +22,10 @@ const result = new DataView(arenaMemory.buffer, SIPHASH_RESULT, SIPHASH_BYTES)
 /** Hashes keys under one secret. */
 export class KeyHasher {
   /** The result's words, each unsigned; `word0` holds its first four bytes, little-endian. */
-  word0: number
-  word1: number
-  word2: number
-  word3: number
+  word0 = 0
+  word1 = 0
+  word2 = 0
+  word3 = 0
   readonly #key0: number
   readonly #key1: number
   readonly #key2: number
@@ -34,10 +34,6 @@ export class KeyHasher {
   constructor(secret: Uint8Array) {
     invariant(secret.length === SIPHASH_BYTES, 'a secret of 16 bytes')
     const view = new DataView(secret.buffer, secret.byteOffset, SIPHASH_BYTES)
-    this.word0 = 0
-    this.word1 = 0
-    this.word2 = 0
-    this.word3 = 0
     this.#key0 = view.getInt32(0, true)
     this.#key1 = view.getInt32(4, true)
     this.#key2 = view.getInt32(8, true)
