@@ -93,7 +93,16 @@ class Plan {
     }
     const source = this.#source
     const catalog = this.#catalog
-    return { source, isSettled: false, isClean, epoch: this.#epoch, catalog, places, warnings: this.#warnings }
+    return {
+      source,
+      isSettled: false,
+      isClean,
+      epoch: this.#epoch,
+      catalog,
+      places,
+      warnings: this.#warnings,
+      hashKey: undefined,
+    }
   }
 
   /** The partitions of each topic, by name. */

@@ -9,7 +9,7 @@
  *      what stands only in the journal of a store that was not closed (`store-adopt-journal.ts`)
  *   4  what `varve/` held of an earlier life goes, but for the quarantine; Kafka's mark of a clean stop goes
  *   5  per folder: names by Kafka's load rules; its indexes go, ours are made from the batches; all durable
- *   6  the note says so, durable                   (from here on a sidecar is one of ours)
+ *   6  the note says so, with the store's secret   (from here on a sidecar is one of ours)
  *   7  per log: judged, cut where nothing was promised, sealed
  *   8  the catalog, durable; then `store-open.ts`: identity, a new chain
  *   9  the note goes, durably                      (from here on it is a store like any other)
@@ -22,6 +22,9 @@
 import { publish } from './base/diagnostics.ts'
 import { VarveError } from './base/errors.ts'
 import type { FileSystem, Lock } from './base/file-system.ts'
+import type { Random } from './base/random.ts'
+import { SerialQueue } from './base/serial-queue.ts'
+import { KeyHasher, SIPHASH_BYTES } from './base/siphash.ts'
 import { journalLimits, checkRoom } from './journal/journal-limits.ts'
 import { adoptLog } from './log/adopt.ts'
 import type { AdoptHost } from './log/adopt.ts'
@@ -60,6 +63,7 @@ export interface Adopted {
   readonly logs: readonly PartitionLog[]
   /** No file names a higher one. */
   readonly epoch: number
+  readonly hashKey: Uint8Array
 }
 
 /** Before the first change: refuses what cannot be taken over, and a broker that runs. */
@@ -78,7 +82,7 @@ export function checkAdoption(options: ResolvedOpenOptions, paths: StorePaths): 
 export async function adopt(
   options: ResolvedOpenOptions,
   paths: StorePaths,
-  host: Omit<AdoptHost, 'advance'>,
+  host: Omit<AdoptHost, 'advance' | 'seals'>,
   isForeign: boolean,
 ): Promise<Adopted | undefined> {
   const { fileSystem } = options
@@ -145,20 +149,23 @@ function brokerRuns(directory: string): VarveError<'LOCKED'> {
 class Adoption {
   readonly #fileSystem: FileSystem
   readonly #paths: StorePaths
-  readonly #host: Omit<AdoptHost, 'advance'>
+  readonly #random: Random
+  readonly #host: Omit<AdoptHost, 'advance' | 'seals'>
   /** Bytes that were read, and that are to be read: each is judged, then sealed. */
   #done = 0
   #total = 0
 
-  constructor(options: ResolvedOpenOptions, paths: StorePaths, host: Omit<AdoptHost, 'advance'>) {
+  constructor(options: ResolvedOpenOptions, paths: StorePaths, host: Omit<AdoptHost, 'advance' | 'seals'>) {
     this.#fileSystem = options.fileSystem
+    this.#random = options.random
     this.#paths = paths
     this.#host = host
   }
 
   async run(begun: Adopting): Promise<Adopted> {
     for (const warning of begun.warnings) this.#host.warn(warning)
-    const adopting = { ...begun, epoch: Math.max(begun.epoch, this.#epochBefore()) }
+    const hashKey = begun.hashKey ?? this.#random.bytes(SIPHASH_BYTES)
+    const adopting = { ...begun, epoch: Math.max(begun.epoch, this.#epochBefore()), hashKey }
     if (adopting.source === 'root') await this.#move(adopting)
     // Later there is a catalog of ours, which says nothing of that journal.
     if (!adopting.isSettled) await LeftJournal.read(this.#fileSystem, this.#paths)?.rescue(adopting)
@@ -169,12 +176,14 @@ class Adoption {
         this.#host.signal?.throwIfAborted()
         await settleNames(this.#fileSystem, directory)
       }
-      await writeAdopting(this.#fileSystem, this.#paths.adopting, { ...adopting, isSettled: true })
     }
+    // Before the first seal: a sidecar that an interrupted hand-over has left is under the same secret.
+    if (!begun.isSettled || begun.hashKey === undefined)
+      await writeAdopting(this.#fileSystem, this.#paths.adopting, { ...adopting, isSettled: true })
     for (const directory of directories) this.#total += 2 * this.#bytesIn(directory)
-    const logs = await this.#takeLogs(adopting)
+    const logs = await this.#takeLogs(adopting, hashKey)
     await writeCatalog(this.#fileSystem, this.#paths.catalog, adopting.catalog)
-    return { catalog: adopting.catalog, logs, epoch: this.#highestEpoch(adopting.epoch, logs) }
+    return { catalog: adopting.catalog, logs, epoch: this.#highestEpoch(adopting.epoch, logs), hashKey }
   }
 
   /** Of a hand-over that was interrupted near its end. */
@@ -237,13 +246,14 @@ class Adoption {
     return sizes.reduce((sum, stat) => sum + (stat?.size ?? 0), 0)
   }
 
-  async #takeLogs({ catalog, places, isClean }: Adopting): Promise<PartitionLog[]> {
+  async #takeLogs({ catalog, places, isClean }: Adopting, hashKey: Uint8Array): Promise<PartitionLog[]> {
+    const seals = { keyHasher: new KeyHasher(hashKey), gathering: new SerialQueue() }
     const byId = new Map(places.map((place) => [place.logId, place]))
     const logs: PartitionLog[] = []
     for (const log of logsOf(catalog, this.#paths)) {
       const { topic, partition } = log.identity
       const advance = (bytes: number): void => this.#advance(topic, partition, bytes)
-      logs.push(await adoptLog({ ...this.#host, advance }, log, byId.get(log.identity.id)!, isClean))
+      logs.push(await adoptLog({ ...this.#host, advance, seals }, log, byId.get(log.identity.id)!, isClean))
     }
     return logs
   }

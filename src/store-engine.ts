@@ -10,6 +10,8 @@ import { publish } from './base/diagnostics.ts'
 import { VarveError } from './base/errors.ts'
 import type { FilePool } from './base/file-pool.ts'
 import type { Clock } from './base/clock.ts'
+import { SerialQueue } from './base/serial-queue.ts'
+import { KeyHasher } from './base/siphash.ts'
 import type { Journal, JournalHost } from './journal/journal.ts'
 import type { LogCheckpoint } from './journal/entry-format.ts'
 import { plainBatch } from './log/append.ts'
@@ -29,6 +31,7 @@ import { rollTo } from './log/run.ts'
 import type { ScanHost } from './log/scan-host.ts'
 import type { TruncateHost } from './log/truncate.ts'
 import { sealSegment } from './log/seal.ts'
+import type { SealHost } from './log/seal-sidecar.ts'
 import type { ResolvedOpenOptions } from './options.ts'
 import type { BatchFacts } from './segment/batch-builder.ts'
 import type { StorePaths } from './segment/segment-files.ts'
@@ -53,9 +56,11 @@ export interface EngineParts {
   readonly writer: WriterMark
   readonly reserve: Reserve
   readonly epoch: number
+  /** The secret under which record keys are told apart. */
+  readonly hashKey: Uint8Array
 }
 
-export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, JournalHost {
+export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, JournalHost, SealHost {
   readonly options: ResolvedOpenOptions
   readonly paths: StorePaths
   readonly pool: FilePool
@@ -72,6 +77,8 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   readonly largeWriteBytes: number
   readonly slowWriteMs: number
   readonly maxQueuedBytes: number
+  readonly keyHasher: KeyHasher
+  readonly gathering: SerialQueue = new SerialQueue()
   readonly counters: { appendedRecords: number; appendedBytes: number; readRecords: number; readBytes: number }
   /** By log id. */
   readonly logs: Map<number, PartitionLog>
@@ -100,6 +107,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.largeWriteBytes = parts.options.tuning.largeWriteBytes
     this.slowWriteMs = parts.options.tuning.slowWriteMs
     this.maxQueuedBytes = parts.options.maxQueuedBytes
+    this.keyHasher = new KeyHasher(parts.hashKey)
     this.counters = { appendedRecords: 0, appendedBytes: 0, readRecords: 0, readBytes: 0 }
     this.logs = new Map()
     this.#marks = parts.marks
@@ -334,7 +342,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     if (segment.phase !== 'sealing' || this.committer.failure !== undefined || log.ended !== undefined) return
     try {
       this.loadIndexes(log, segment)
-      await sealSegment(log, segment, this.time.stamp())
+      await sealSegment(this, log, segment, this.time.stamp())
       this.indexes.drop(segment)
       segment.offsets = undefined
       segment.times = undefined

@@ -129,7 +129,7 @@ class Opening {
     this.#noteJournal(image)
     const marksWriter = { writerEpoch: identity.epoch, nonce: writer.nonce, bootId: this.#fileSystem.bootIdSync() }
     this.#marks = StoreMarks.create(this.#fileSystem, this.#paths.marks, marksWriter)
-    const engine = this.#engine(identity.epoch, time, this.#marks, writer)
+    const engine = this.#engine(identity, time, this.#marks, writer)
     for (const log of logs) engine.addLog(log)
     this.#journal = await this.#startJournal(engine, closed !== undefined || adopted !== undefined)
     if (adopted !== undefined) await endAdoption(this.#fileSystem, this.#paths)
@@ -152,8 +152,8 @@ class Opening {
     if (change !== undefined && !this.#options.adopt) throw foreignStore(change)
     const adopted = await this.#adopt(change !== undefined)
     if (adopted !== undefined) {
-      const { catalog: before, epoch } = adopted
-      const fresh = { ...newIdentity(this.#options.random), epoch }
+      const { catalog: before, epoch, hashKey } = adopted
+      const fresh = { ...newIdentity(this.#options.random), epoch, hashKey }
       return { found: fresh, closed: undefined, image: undefined, before, adopted }
     }
     const image = closed === undefined ? readJournal(this.#fileSystem, this.#paths.journal) : undefined
@@ -216,12 +216,12 @@ class Opening {
     }
   }
 
-  #engine(epoch: number, time: StoreTime, marks: StoreMarks, writer: WriterMark): Engine {
+  #engine({ epoch, hashKey }: Identity, time: StoreTime, marks: StoreMarks, writer: WriterMark): Engine {
     const options = this.#options
     const paths = this.#paths
     const reserve = new Reserve(this.#fileSystem, paths.reserve, options.tuning.journal.fileBytes)
     const indexes = new IndexCache(this.#fileSystem, options.memoryBytes / 4)
-    return new Engine({ options, paths, pool: this.#pool, indexes, time, marks, writer, reserve, epoch })
+    return new Engine({ options, paths, pool: this.#pool, indexes, time, marks, writer, reserve, epoch, hashKey })
   }
 
   #startJournal(engine: Engine, isOldOver: boolean): Promise<Journal> {

@@ -29,10 +29,12 @@ import type { LogToOpen } from './open-logs.ts'
 import { LogFiles, recoverLog } from './recover.ts'
 import type { Frontier, RecoverHost } from './recover.ts'
 import { sealSegment } from './seal.ts'
+import type { SealHost } from './seal-sidecar.ts'
 
 export interface AdoptHost extends RecoverHost {
   /** Store time for the seals. */
   readonly sealedAt: number
+  readonly seals: SealHost
   readonly signal: AbortSignal | undefined
   /** Below the floor of a log: to be removed once the new chain is durable. */
   removeLater(path: string): void
@@ -220,7 +222,8 @@ class LogAdoption {
     // What Kafka says that it has synced may be a copy that nobody has.
     segment.markUnsynced(0)
     try {
-      await sealSegment({ ...this.#identity, fileSystem: this.#host.fileSystem }, segment, this.#host.sealedAt)
+      const { fileSystem, seals, sealedAt } = this.#host
+      await sealSegment(seals, { ...this.#identity, fileSystem }, segment, sealedAt)
       segment.offsets = undefined
       segment.times = undefined
     } catch (error) {

@@ -18,9 +18,9 @@ import { emptyFacts, Segment } from '../segment/segment.ts'
 import type { ClosedIndex } from '../segment/segment.ts'
 import { segmentFile } from '../segment/segment-files.ts'
 import type { IndexFileKind } from '../segment/sidecar-sections.ts'
-import { Sidecar } from '../segment/sidecar.ts'
+import { readSidecarFile } from '../segment/sidecar-file.ts'
+import type { Sidecar } from '../segment/sidecar.ts'
 
-const MAX_SIDECAR = 64 * 1024 * 1024
 const MAX_INDEX = 1024 * 1024 * 1024
 /** In memory an entry of the time index is 12 bytes, one of the offset index 8. */
 const ENTRY_BYTES = 20
@@ -140,11 +140,10 @@ export function closedFile(bytes: Uint8Array): ClosedIndex {
 /** The sidecar of a sealed segment; undefined when it is missing, damaged or of another data file. */
 export function readSidecar(fileSystem: FileSystem, segment: Segment): Sidecar | undefined {
   const path = segmentFile(segment.directory, segment.baseOffset, 'varve')
-  const bytes = readFileSync(fileSystem, path, MAX_SIDECAR)
-  const sidecar = bytes === undefined ? undefined : Sidecar.decode(bytes, path)
-  if (sidecar?.summary.baseOffset !== segment.baseOffset || sidecar.summary.logLength !== segment.sizeBytes)
-    return undefined
-  return sidecar
+  const sidecar = readSidecarFile(fileSystem, path)
+  if (sidecar === undefined || sidecar === 'damaged') return undefined
+  const { baseOffset, logLength } = sidecar.summary
+  return baseOffset === segment.baseOffset && logLength === segment.sizeBytes ? sidecar : undefined
 }
 
 /** Builds the indexes from the data file, up to its end or the first damage: who reads on from there walks. */

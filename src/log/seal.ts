@@ -10,27 +10,22 @@
  *   3  write and sync the sidecar as `.tmp`      (die here: the `.tmp` is removed, recovery seals again)
  *   4  rename it, sync the directory             (from here on the segment is believed without reading it)
  *
- * Holds    E7. The block hashes come from the bytes of the data file, read back. A failed sync ends all writing; a full
- *          disk only delays the seal.
+ * Holds    E7. Block hashes and keys come from the bytes of the data file, read back (`seal-sidecar.ts`). A failed sync
+ *          ends all writing; damage and a full disk only delay the seal.
  * Shared   one at a time per log, beside appends and reads.
  */
 import type { FileSystem } from '../base/file-system.ts'
-import { walkFile } from '../segment/file-walk.ts'
 import type { Segment } from '../segment/segment.ts'
 import { segmentFile } from '../segment/segment-files.ts'
 import type { SegmentFileKind } from '../segment/segment-files.ts'
-import { SidecarBuilder } from '../segment/sidecar-builder.ts'
-import { damagedSegment } from './damage.ts'
 import { closedFile } from './load-indexes.ts'
-import type { PartitionLog } from './log.ts'
+import { writeSidecar } from './seal-sidecar.ts'
+import type { SealedLog, SealHost } from './seal-sidecar.ts'
 
 const NOTHING = new Uint8Array(0)
 
-/** What of a log matters here. */
-export type SealedLog = Pick<PartitionLog, 'topic' | 'partition' | 'fileSystem'>
-
 /** Seals a segment that is written to the end. `sealedAt` is store time. */
-export async function sealSegment(log: SealedLog, segment: Segment, sealedAt: number): Promise<void> {
+export async function sealSegment(host: SealHost, log: SealedLog, segment: Segment, sealedAt: number): Promise<void> {
   const { fileSystem } = log
   const { facts } = segment
   segment.times!.append(facts.maxTimestamp, Math.max(0, facts.maxTimestampOffset - facts.baseOffset))
@@ -47,8 +42,7 @@ export async function sealSegment(log: SealedLog, segment: Segment, sealedAt: nu
   // So that a sidecar is never there without the indexes that it names.
   await fileSystem.syncDirectory(segment.directory)
   await segment.sync()
-  const builder = await describe(log, segment)
-  const sidecar = builder.finish({
+  const sealed = {
     nextOffset: facts.nextOffset,
     sealedAt,
     cleanedUpTo: facts.cleanedUpTo,
@@ -57,9 +51,9 @@ export async function sealSegment(log: SealedLog, segment: Segment, sealedAt: nu
     timeIndex,
     transactionIndex,
     producerState,
-  })
+  }
   const temporary = segmentFile(segment.directory, segment.baseOffset, 'varve', 'tmp')
-  await writeSynced(fileSystem, temporary, sidecar)
+  await host.gathering.run(() => writeSidecar(host, log, segment, sealed, temporary))
   fileSystem.renameSync(temporary, pathOf(segment, 'varve'))
   await fileSystem.syncDirectory(segment.directory)
   segment.namesSynced = true
@@ -78,22 +72,6 @@ export async function removeSidecar(fileSystem: FileSystem, segment: Segment): P
   if (fileSystem.statSync(path) === undefined) return
   fileSystem.unlinkSync(path)
   await fileSystem.syncDirectory(segment.directory)
-}
-
-/** Reads the data file back, verifying every batch, and gathers what the sidecar says of it. */
-async function describe(log: SealedLog, segment: Segment): Promise<SidecarBuilder> {
-  const builder = new SidecarBuilder(segment.baseOffset)
-  const walk = { from: 0, to: segment.sizeBytes, minOffset: segment.baseOffset, verify: true }
-  const end = await segment.data.during((file) =>
-    walkFile(file, walk, (batch, position, slab) => {
-      const { baseOffset, lastOffset, maxTimestamp, size, count, leaderEpoch } = batch
-      builder.addBatch(baseOffset, lastOffset, maxTimestamp, position, size, count, leaderEpoch)
-      builder.addBytes(slab.bytes.subarray(batch.position, batch.position + size))
-      return true
-    }),
-  )
-  if (end.end !== 'clean-end') throw damagedSegment(log, segment, end.position, end.end, segment.baseOffset)
-  return builder
 }
 
 function pathOf(segment: Segment, kind: SegmentFileKind): string {

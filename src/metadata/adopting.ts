@@ -8,13 +8,14 @@
  * Crash    while the file is there, every open for writing goes on with the hand-over.
  */
 import type { FileSystem } from '../base/file-system.ts'
+import { SIPHASH_BYTES } from '../base/siphash.ts'
 import { decodeCatalog, encodeCatalog } from './catalog.ts'
 import type { Catalog } from './catalog.ts'
 import { readStateFile, writeStateFile } from './state-file.ts'
 import type { StateValue } from './state-file.ts'
 import { StateReader } from './state-reader.ts'
 
-const ADOPTING_VERSION = 1
+const ADOPTING_VERSION = 2
 
 /** What Kafka's small files say of one log. */
 export interface AdoptedPlace {
@@ -40,6 +41,8 @@ export interface Adopting {
   readonly places: readonly AdoptedPlace[]
   /** What a person should know. */
   readonly warnings: readonly string[]
+  /** The secret of the store that comes of it: its seals are under it. Undefined: not chosen yet, as in version 1. */
+  readonly hashKey: Uint8Array | undefined
 }
 
 export function writeAdopting(fileSystem: FileSystem, path: string, adopting: Adopting): Promise<void> {
@@ -53,13 +56,23 @@ export function readAdopting(fileSystem: FileSystem, path: string): Adopting | u
 }
 
 /**
- * Body: [source, is settled, is clean, leader epoch, catalog, places, warnings]; the catalog is the body of one. Place:
- * [log id, recovery point or null, log start or null, was cleaned].
+ * Body: [source, is settled, is clean, leader epoch, catalog, places, warnings], and from version 2 on the hash key,
+ * once there is one; the catalog is the body of one. Place: [log id, recovery point or null, log start or null, was
+ * cleaned].
  */
 export function encodeAdopting(adopting: Adopting): StateValue[] {
-  const { source, isSettled, isClean, epoch, catalog, places, warnings } = adopting
+  const { source, isSettled, isClean, epoch, catalog, places, warnings, hashKey } = adopting
   const rows = places.map((place) => [place.logId, place.recoveryPoint, place.logStart, place.wasCleaned])
-  return [source, isSettled, isClean, epoch, encodeCatalog(catalog), rows, warnings]
+  return [
+    source,
+    isSettled,
+    isClean,
+    epoch,
+    encodeCatalog(catalog),
+    rows,
+    warnings,
+    ...(hashKey === undefined ? [] : [hashKey]),
+  ]
 }
 
 export function decodeAdopting(body: readonly unknown[], path: string): Adopting {
@@ -72,6 +85,7 @@ export function decodeAdopting(body: readonly unknown[], path: string): Adopting
     catalog: decodeCatalog(listOf(reader.value()), path),
     places: reader.list((item) => decodePlace(item, path)),
     warnings: reader.list((item) => new StateReader([item], path).string()),
+    hashKey: reader.hasMore ? reader.bytes(SIPHASH_BYTES) : undefined,
   }
   reader.end()
   return adopting

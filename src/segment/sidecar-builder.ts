@@ -10,7 +10,9 @@
  */
 import { invariant } from '../base/invariant.ts'
 import { xxh64 } from '../base/xxh64.ts'
-import { encodeSidecar, type SidecarSection } from './sidecar-format.ts'
+import type { KeyIndexFacts } from '../index/key-index-builder.ts'
+import { encodeSidecar } from './sidecar-format.ts'
+import type { SidecarEnds, SidecarRange, SidecarSection } from './sidecar-format.ts'
 import * as sections from './sidecar-sections.ts'
 import type { EpochStart, IndexFileFact, IndexFileKind } from './sidecar-sections.ts'
 
@@ -32,8 +34,8 @@ export interface SealFacts {
   readonly timeIndex: Uint8Array
   readonly transactionIndex: Uint8Array
   readonly producerState?: Uint8Array | undefined
-  /** The key index, when there is one. */
-  readonly keyIndex?: Uint8Array | undefined
+  /** The key index, when there is one. Its blocks are the caller's to write. */
+  readonly keyIndex?: KeyIndexFacts | undefined
 }
 
 export class SidecarBuilder {
@@ -113,13 +115,12 @@ export class SidecarBuilder {
     this.#keep(chunk.subarray(from))
   }
 
-  /** The sidecar's bytes. All of the log's bytes must have come. */
-  finish(facts: SealFacts): Uint8Array<ArrayBuffer> {
+  /** The sidecar but for the blocks of its key index. All of the log's bytes must have come. */
+  finish(facts: SealFacts): SidecarEnds {
     invariant(this.hashedLength === this.#logLength, 'as many bytes as the batches have')
     invariant(facts.nextOffset >= this.#nextOffset, 'an end behind the last batch')
     this.#startBlocks(Math.ceil(this.#logLength / BLOCK), this.#logLength, facts.nextOffset - this.baseOffset)
-    const ranges = facts.keyIndex === undefined ? [] : [{ id: sections.SECTION_KEY_INDEX, bytes: facts.keyIndex }]
-    return encodeSidecar(ranges, this.#tail(facts))
+    return encodeSidecar(rangesOf(facts), this.#tail(facts))
   }
 
   #tail(facts: SealFacts): SidecarSection[] {
@@ -136,6 +137,8 @@ export class SidecarBuilder {
       tail.push({ id: sections.SECTION_ABORTED, bytes: facts.transactionIndex })
     const producerState = facts.producerState
     if (producerState !== undefined) tail.push({ id: sections.SECTION_PRODUCER_STATE, bytes: producerState })
+    const keys = facts.keyIndex
+    if (keys !== undefined) tail.push({ id: sections.SECTION_KEY_DIRECTORY, bytes: keys.directory })
     return tail
   }
 
@@ -200,6 +203,11 @@ export class SidecarBuilder {
     this.#partial.set(bytes, this.#partialBytes)
     this.#partialBytes += bytes.byteLength
   }
+}
+
+function rangesOf({ keyIndex }: SealFacts): SidecarRange[] {
+  if (keyIndex === undefined || keyIndex.length === 0) return []
+  return [{ id: sections.SECTION_KEY_INDEX, length: keyIndex.length, hash: keyIndex.hash }]
 }
 
 function indexFacts(facts: SealFacts): IndexFileFact[] {

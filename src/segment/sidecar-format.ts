@@ -39,7 +39,7 @@ const RESERVED = VERSION + 2
 const TRANSFORMS = RESERVED + 2
 const TOTAL_LENGTH = TRANSFORMS + 4
 const HEADER_HASH = TOTAL_LENGTH + 8
-const HEADER_SIZE = HEADER_HASH + 8
+export const SIDECAR_HEADER_SIZE: number = HEADER_HASH + 8
 
 export const SIDECAR_HEADER_LAYOUT: Layout = [
   ['magic', MAGIC, 8],
@@ -109,54 +109,83 @@ export interface SectionPlace {
   readonly hash: bigint
 }
 
+/** A section that stands before the tail and was written by whoever has its bytes. */
+export interface SidecarRange {
+  readonly id: number
+  readonly length: number
+  readonly hash: bigint
+}
+
+/** A sidecar but for its ranges, which stand between the two, one behind the other. */
+export interface SidecarEnds {
+  readonly header: Uint8Array<ArrayBuffer>
+  /** From `tailPosition` on. */
+  readonly tail: Uint8Array<ArrayBuffer>
+  readonly tailPosition: number
+}
+
 /** Joins sections: `ranges` are read by themselves, `tail` together with the directory and the trailer. */
-export function encodeSidecar(
-  ranges: readonly SidecarSection[],
-  tail: readonly SidecarSection[],
-): Uint8Array<ArrayBuffer> {
-  const sections = [...ranges, ...tail]
-  const tailPosition = ranges.reduce((sum, section) => sum + section.bytes.byteLength, HEADER_SIZE)
-  const directoryPosition = tail.reduce((sum, section) => sum + section.bytes.byteLength, tailPosition)
-  const trailerPosition = directoryPosition + sections.length * ENTRY_SIZE
-  const bytes = new Uint8Array(trailerPosition + SIDECAR_TRAILER_SIZE)
+export function encodeSidecar(ranges: readonly SidecarRange[], tail: readonly SidecarSection[]): SidecarEnds {
+  const sectionCount = ranges.length + tail.length
+  const tailPosition = ranges.reduce((sum, range) => sum + range.length, SIDECAR_HEADER_SIZE)
+  // Places in `bytes`, which begin where the tail does.
+  const directory = tail.reduce((sum, section) => sum + section.bytes.byteLength, 0)
+  const trailer = directory + sectionCount * ENTRY_SIZE
+  const bytes = new Uint8Array(trailer + SIDECAR_TRAILER_SIZE)
   const view = new DataView(bytes.buffer)
-  encodeHeader(bytes, view)
-  encodeSections(bytes, view, sections, directoryPosition)
-  writeInt64(view, trailerPosition + TRAILER_TOTAL_LENGTH, bytes.byteLength)
-  writeInt64(view, trailerPosition + TAIL_POSITION, tailPosition)
-  writeInt64(view, trailerPosition + DIRECTORY_POSITION, directoryPosition)
-  view.setUint32(trailerPosition + SECTION_COUNT, sections.length)
-  view.setBigUint64(trailerPosition + DIRECTORY_HASH, xxh64(bytes.subarray(directoryPosition, trailerPosition)))
-  view.setUint16(trailerPosition + TRAILER_VERSION, SIDECAR_VERSION)
-  writeHash(bytes, view, trailerPosition, TRAILER_HASH)
-  writeMagic(view, trailerPosition + TRAILER_MAGIC)
+  const totalLength = tailPosition + bytes.byteLength
+  encodeSections(bytes, view, ranges, tail, directory)
+  writeInt64(view, trailer + TRAILER_TOTAL_LENGTH, totalLength)
+  writeInt64(view, trailer + TAIL_POSITION, tailPosition)
+  writeInt64(view, trailer + DIRECTORY_POSITION, tailPosition + directory)
+  view.setUint32(trailer + SECTION_COUNT, sectionCount)
+  view.setBigUint64(trailer + DIRECTORY_HASH, xxh64(bytes.subarray(directory, trailer)))
+  view.setUint16(trailer + TRAILER_VERSION, SIDECAR_VERSION)
+  writeHash(bytes, view, trailer, TRAILER_HASH)
+  writeMagic(view, trailer + TRAILER_MAGIC)
+  return { header: encodeHeader(totalLength), tail: bytes, tailPosition }
+}
+
+function encodeHeader(totalLength: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(SIDECAR_HEADER_SIZE)
+  const view = new DataView(bytes.buffer)
+  writeMagic(view, MAGIC)
+  view.setUint16(VERSION, SIDECAR_VERSION)
+  writeInt64(view, TOTAL_LENGTH, totalLength)
+  writeHash(bytes, view, 0, HEADER_HASH)
   return bytes
 }
 
-function encodeHeader(bytes: Uint8Array, view: DataView): void {
-  writeMagic(view, MAGIC)
-  view.setUint16(VERSION, SIDECAR_VERSION)
-  writeInt64(view, TOTAL_LENGTH, bytes.byteLength)
-  writeHash(bytes, view, 0, HEADER_HASH)
-}
-
+/** The sections of the tail, and the directory of all at `directory`. */
 function encodeSections(
   bytes: Uint8Array,
   view: DataView,
-  sections: readonly SidecarSection[],
+  ranges: readonly SidecarRange[],
+  tail: readonly SidecarSection[],
   directory: number,
 ): void {
-  let position = HEADER_SIZE
-  sections.forEach((section, i) => {
-    const entry = directory + i * ENTRY_SIZE
-    bytes.set(section.bytes, position)
-    view.setUint32(entry + ENTRY_ID, section.id)
-    view.setUint32(entry + ENTRY_FLAGS, section.flags ?? 0)
-    writeInt64(view, entry + ENTRY_POSITION, position)
-    writeInt64(view, entry + ENTRY_LENGTH, section.bytes.byteLength)
-    view.setBigUint64(entry + ENTRY_HASH, xxh64(section.bytes))
-    position += section.bytes.byteLength
-  })
+  let entry = directory
+  let position = SIDECAR_HEADER_SIZE
+  const addEntry = (id: number, flags: number, length: number, hash: bigint): void => {
+    encodeEntry(view, entry, { id, flags, position, length, hash })
+    entry += ENTRY_SIZE
+    position += length
+  }
+  for (const { id, length, hash } of ranges) addEntry(id, 0, length, hash)
+  let at = 0
+  for (const section of tail) {
+    bytes.set(section.bytes, at)
+    at += section.bytes.byteLength
+    addEntry(section.id, section.flags ?? 0, section.bytes.byteLength, xxh64(section.bytes))
+  }
+}
+
+function encodeEntry(view: DataView, at: number, place: SectionPlace): void {
+  view.setUint32(at + ENTRY_ID, place.id)
+  view.setUint32(at + ENTRY_FLAGS, place.flags)
+  writeInt64(view, at + ENTRY_POSITION, place.position)
+  writeInt64(view, at + ENTRY_LENGTH, place.length)
+  view.setBigUint64(at + ENTRY_HASH, place.hash)
 }
 
 /** What the trailer says, checked against itself. */
@@ -210,13 +239,18 @@ export class SidecarFrame {
 
 /** The whole sidecar in `bytes`, or `undefined` when it is damaged. Newer than we are: VERSION_UNSUPPORTED. */
 export function decodeSidecarFrame(bytes: Uint8Array, path: string): SidecarFrame | undefined {
-  if (bytes.byteLength < HEADER_SIZE + SIDECAR_TRAILER_SIZE) return undefined
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (!hasMagic(view, MAGIC) || !hasHash(bytes, view, 0, HEADER_HASH)) return undefined
-  requireKnown(path, view.getUint16(VERSION), view.getUint32(TRANSFORMS), view.getUint16(RESERVED) === 0)
-  if (readInt64(view, TOTAL_LENGTH) !== bytes.byteLength) return undefined
+  if (!isSidecarHeader(bytes, bytes.byteLength, path)) return undefined
   const frame = decodeSidecarTail(bytes, path)
   return frame?.totalLength === bytes.byteLength ? frame : undefined
+}
+
+/** True when `bytes` begin with the header of a sidecar of this length. Newer than we are: VERSION_UNSUPPORTED. */
+export function isSidecarHeader(bytes: Uint8Array, totalLength: number, path: string): boolean {
+  if (bytes.byteLength < SIDECAR_HEADER_SIZE) return false
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (!hasMagic(view, MAGIC) || !hasHash(bytes, view, 0, HEADER_HASH)) return false
+  requireKnown(path, view.getUint16(VERSION), view.getUint32(TRANSFORMS), view.getUint16(RESERVED) === 0)
+  return readInt64(view, TOTAL_LENGTH) === totalLength
 }
 
 /**
@@ -261,7 +295,7 @@ function isPlausible(trailer: Trailer): boolean {
   const directoryEnd = trailer.directoryPosition + trailer.sectionCount * ENTRY_SIZE
   return (
     Number.isSafeInteger(trailer.totalLength) &&
-    trailer.tailPosition >= HEADER_SIZE &&
+    trailer.tailPosition >= SIDECAR_HEADER_SIZE &&
     trailer.directoryPosition >= trailer.tailPosition &&
     directoryEnd + SIDECAR_TRAILER_SIZE === trailer.totalLength
   )
@@ -274,7 +308,7 @@ function decodeDirectory(bytes: Uint8Array, path: string, trailer: Trailer): Sec
   if (xxh64(bytes.subarray(start, end)) !== trailer.directoryHash) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const sections: SectionPlace[] = []
-  let position = HEADER_SIZE
+  let position = SIDECAR_HEADER_SIZE
   for (let entry = start; entry < end; entry += ENTRY_SIZE) {
     const place = decodeEntry(view, entry)
     requireKnown(path, SIDECAR_VERSION, place.flags & ~SECTION_MUST_BE_KNOWN, true)

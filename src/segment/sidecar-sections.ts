@@ -20,7 +20,7 @@
  *                                              4       8     start offset
  *
  * Owns     the encoding of each section. Block hashes are one XXH64 of 8 bytes per block; aborted transactions are the
- *          bytes of `.txnindex`; producer state is opaque here.
+ *          bytes of `.txnindex`; producer state is opaque here; the key index is `index/key-index.ts`'s.
  * Holds    -1 stands for "none" in times and in `cleaned up to`. In the block directory an entry is the first batch
  *          that starts in the block, or the first behind it when none does (the log's end when there is no more), with
  *          the greatest timestamp of all batches that start before the block's end.
@@ -35,7 +35,9 @@ export const SECTION_INDEX_FILES = 4
 export const SECTION_LEADER_EPOCHS = 5
 export const SECTION_ABORTED = 6
 export const SECTION_PRODUCER_STATE = 7
-/** Kept for the key index, which stands before the tail position. */
+/** Of the key index, when there is one. */
+export const SECTION_KEY_DIRECTORY = 8
+/** The blocks of the key index, which stand before the tail position; left out when no record has a key. */
 export const SECTION_KEY_INDEX = 16
 
 /** The log is hashed in blocks of this size. */

@@ -8,6 +8,7 @@
  * Shared   immutable; the bytes that it was decoded from are kept and must not change.
  * Crash    written once: synced under another name, renamed, directory synced. So it is whole or not there.
  */
+import { KeyIndex } from '../index/key-index.ts'
 import { TransactionIndex } from '../index/transaction-index.ts'
 import { xxh64 } from '../base/xxh64.ts'
 import {
@@ -15,6 +16,7 @@ import {
   decodeSidecarTail,
   requireKnown,
   SECTION_MUST_BE_KNOWN,
+  SIDECAR_HEADER_SIZE,
   SIDECAR_VERSION,
   type SectionPlace,
   type SidecarFrame,
@@ -30,6 +32,8 @@ const KNOWN_SECTIONS: ReadonlySet<number> = new Set([
   sections.SECTION_LEADER_EPOCHS,
   sections.SECTION_ABORTED,
   sections.SECTION_PRODUCER_STATE,
+  sections.SECTION_KEY_DIRECTORY,
+  sections.SECTION_KEY_INDEX,
 ])
 
 export class Sidecar {
@@ -41,6 +45,8 @@ export class Sidecar {
   /** What was aborted by markers in this segment. */
   readonly aborted: TransactionIndex
   readonly indexFiles: readonly IndexFileFact[]
+  /** Where its keys are; undefined: nobody has looked at the keys of the segment, and who wants one walks it. */
+  readonly keyIndex: KeyIndex | undefined
   readonly #frame: SidecarFrame
   readonly #hashes: DataView
   readonly #blocks: DataView
@@ -52,6 +58,7 @@ export class Sidecar {
     this.epochs = parts.epochs
     this.aborted = parts.aborted
     this.indexFiles = parts.indexFiles
+    this.keyIndex = parts.keyIndex
     this.#frame = frame
     this.#hashes = sections.viewOf(parts.hashes)
     this.#blocks = sections.viewOf(parts.blocks)
@@ -151,6 +158,7 @@ interface SidecarParts {
   readonly epochs: readonly EpochStart[]
   readonly aborted: TransactionIndex
   readonly indexFiles: readonly IndexFileFact[]
+  readonly keyIndex: KeyIndex | undefined
 }
 
 /** The known sections, or `undefined` when one is missing or wrong. */
@@ -165,11 +173,18 @@ function decodeParts(frame: SidecarFrame): SidecarParts | undefined {
   const none = new Uint8Array(0)
   const abortedBytes = frame.bytesOf(sections.SECTION_ABORTED) ?? none
   const aborted = TransactionIndex.decode(abortedBytes, summary.baseOffset, summary.nextOffset)
-  if (aborted === undefined) return undefined
+  const keyDirectory = frame.bytesOf(sections.SECTION_KEY_DIRECTORY)
+  const keyIndex = optional(keyDirectory, (bytes) => decodeKeys(frame, bytes))
+  if (aborted === undefined || (keyDirectory !== undefined && keyIndex === undefined)) return undefined
   const count = blocksOf(summary.logLength)
   if (hashes.byteLength !== count * 8 || blocks.byteLength !== count * sections.BLOCK_ENTRY_SIZE) return undefined
   if (xxh64(hashes) !== summary.logHash) return undefined
-  return { summary, hashes, blocks, epochs, aborted, indexFiles }
+  return { summary, hashes, blocks, epochs, aborted, indexFiles, keyIndex }
+}
+
+function decodeKeys(frame: SidecarFrame, directory: Uint8Array): KeyIndex | undefined {
+  const blocks = frame.find(sections.SECTION_KEY_INDEX)
+  return KeyIndex.decode(directory, blocks?.position ?? SIDECAR_HEADER_SIZE, blocks?.length ?? 0)
 }
 
 function optional<T>(bytes: Uint8Array | undefined, decode: (bytes: Uint8Array) => T | undefined): T | undefined {

@@ -5,6 +5,7 @@ import { initHashes, xxh64 } from '../../src/base/xxh64.ts'
 import { TransactionIndex } from '../../src/index/transaction-index.ts'
 import { SidecarBuilder, type SealFacts } from '../../src/segment/sidecar-builder.ts'
 import { encodeSidecar, SECTION_MUST_BE_KNOWN, sidecarTailLength } from '../../src/segment/sidecar-format.ts'
+import type { SidecarEnds } from '../../src/segment/sidecar-format.ts'
 import {
   encodeEpochs,
   encodeIndexFiles,
@@ -18,8 +19,33 @@ import {
   SECTION_SUMMARY,
 } from '../../src/segment/sidecar-sections.ts'
 import { Sidecar } from '../../src/segment/sidecar.ts'
+import { builtIndex, CHECK, entriesIn } from '../support/key-index.ts'
+import type { BuiltIndex, KeyEntry } from '../support/key-index.ts'
 
-beforeAll(initHashes)
+let keys: BuiltIndex
+
+beforeAll(async () => {
+  await initHashes()
+  keys = await builtIndex(keyEntries(200))
+})
+
+function keyEntries(count: number): KeyEntry[] {
+  return Array.from({ length: count }, (_, i) => ({
+    words: [i * 20_000_000, i, 0, 0],
+    relativeOffset: i,
+    recordSize: 50,
+    isTombstone: i % 2 === 0,
+  }))
+}
+
+/** A sidecar as its file has it. */
+function whole(
+  { header, tail, tailPosition }: SidecarEnds,
+  ranges: Uint8Array = new Uint8Array(0),
+): Uint8Array<ArrayBuffer> {
+  expect(tailPosition).toBe(header.byteLength + ranges.byteLength)
+  return new Uint8Array([...header, ...ranges, ...tail])
+}
 
 interface Batch {
   readonly baseOffset: number
@@ -85,7 +111,7 @@ function build(batches: readonly Batch[], log: Uint8Array, facts: SealFacts, chu
     builder.addBatch(baseOffset, lastOffset, maxTimestamp, position, size, count, leaderEpoch)
   }
   for (let from = 0; from < log.byteLength; from += chunk) builder.addBytes(log.subarray(from, from + chunk))
-  return builder.finish(facts)
+  return whole(builder.finish(facts), facts.keyIndex === undefined ? undefined : keys.blocks)
 }
 
 const lengthOf = (batches: readonly Batch[]): number => batches.reduce((sum, batch) => sum + batch.size, 0)
@@ -161,7 +187,7 @@ test('a batch without records says nothing about time', () => {
   builder.addBatch(1000, 1004, 900, 0, 61, 0, 3)
   builder.addBatch(1005, 1005, 800, 61, 70, 1, 3)
   builder.addBytes(logBytes(131))
-  const { summary } = Sidecar.decode(builder.finish(sealFacts()), PATH)!
+  const { summary } = Sidecar.decode(whole(builder.finish(sealFacts())), PATH)!
   expect([summary.firstTimestamp, summary.maxTimestamp, summary.maxTimestampOffset]).toEqual([900, 800, 1005])
 })
 
@@ -234,7 +260,7 @@ test('bytes and batches must agree at the seal', () => {
   expect(() => builder.finish(sealFacts())).toThrow(/as many bytes/)
   builder.addBytes(logBytes(1))
   expect(() => builder.finish(sealFacts({ nextOffset: 1000 }))).toThrow(/behind the last batch/)
-  expect(hex(builder.finish(sealFacts()))).toBe(hex(builder.finish(sealFacts())))
+  expect(hex(whole(builder.finish(sealFacts())))).toBe(hex(whole(builder.finish(sealFacts()))))
 })
 
 test('64 MiB need about 24 KiB, and an idle builder next to nothing', () => {
@@ -244,7 +270,7 @@ test('64 MiB need about 24 KiB, and an idle builder next to nothing', () => {
     builder.addBatch(BASE + i, BASE + i, i, i * LOG_BLOCK_BYTES, LOG_BLOCK_BYTES, 1, 1)
     builder.addBytes(block)
   }
-  expect(builder.finish(sealFacts()).byteLength).toBeLessThan(25 * 1024)
+  expect(whole(builder.finish(sealFacts())).byteLength).toBeLessThan(25 * 1024)
 })
 
 describe('damage', () => {
@@ -254,7 +280,7 @@ describe('damage', () => {
     const facts = sealFacts({
       transactionIndex: transactions.encode(),
       producerState: logBytes(10),
-      keyIndex: logBytes(100),
+      keyIndex: keys.facts,
     })
     return build(BATCHES, LOG, facts)
   }
@@ -292,9 +318,10 @@ describe('damage', () => {
 })
 
 describe('at the end of a remote object', () => {
-  const facts = sealFacts({ keyIndex: logBytes(5000), producerState: logBytes(20) })
+  const factsWithKeys = (): SealFacts => sealFacts({ keyIndex: keys.facts, producerState: logBytes(20) })
 
   test('the tail alone is enough, and the key index is a range of its own', () => {
+    const facts = factsWithKeys()
     const bytes = build(BATCHES, LOG, facts)
     const object = new Uint8Array([...LOG.subarray(0, 10_000), ...bytes])
     const tailLength = sidecarTailLength(object.subarray(object.byteLength - 64), PATH)!
@@ -306,17 +333,40 @@ describe('at the end of a remote object', () => {
     const place = sidecar.findSection(SECTION_KEY_INDEX)!
     expect(sidecar.sectionBytes(SECTION_KEY_INDEX)).toBeUndefined()
     const range = bytes.subarray(place.position, place.position + place.length)
-    expect(hex(range)).toBe(hex(facts.keyIndex!))
+    expect(hex(range)).toBe(hex(keys.blocks))
     expect(xxh64(range)).toBe(place.hash)
+    const index = sidecar.keyIndex!
+    expect([index.entryCount, index.secretCheck, index.position]).toEqual([200, CHECK, place.position])
+    const start = object.byteLength - sidecar.totalLength
+    const read = (position: number, length: number): Uint8Array => object.subarray(start + position).subarray(0, length)
+    expect(entriesIn(index, read)).toEqual(keyEntries(200))
   })
 
   test('more than the tail may be read, less may not', () => {
-    const bytes = build(BATCHES, LOG, facts)
+    const bytes = build(BATCHES, LOG, factsWithKeys())
     const object = new Uint8Array([...LOG.subarray(0, 10_000), ...bytes])
-    expect(Sidecar.decodeTail(object, PATH)!.sectionBytes(SECTION_KEY_INDEX)?.byteLength).toBe(5000)
+    expect(Sidecar.decodeTail(object, PATH)!.sectionBytes(SECTION_KEY_INDEX)?.byteLength).toBe(keys.blocks.byteLength)
     const tailLength = sidecarTailLength(object, PATH)!
     expect(Sidecar.decodeTail(object.subarray(object.byteLength - tailLength + 1), PATH)).toBeUndefined()
     expect(Sidecar.decodeTail(object.subarray(object.byteLength - 63), PATH)).toBeUndefined()
+  })
+})
+
+describe('keys', () => {
+  test('a segment whose records have none says so, and an older sidecar says nothing', async () => {
+    const { facts } = await builtIndex([])
+    const builder = new SidecarBuilder(BASE)
+    const sidecar = Sidecar.decode(whole(builder.finish(sealFacts({ keyIndex: facts }))), PATH)!
+    expect(sidecar.keyIndex).toMatchObject({ entryCount: 0, blockCount: 0 })
+    expect(sidecar.findSection(SECTION_KEY_INDEX)).toBeUndefined()
+    expect(Sidecar.decode(whole(builder.finish(sealFacts())), PATH)!.keyIndex).toBeUndefined()
+  })
+
+  test('a directory and blocks that do not belong together are damage', () => {
+    const builder = new SidecarBuilder(BASE)
+    const shorter = keys.blocks.subarray(0, keys.blocks.byteLength - 24)
+    const keyIndex = { ...keys.facts, length: shorter.byteLength, hash: xxh64(shorter) }
+    expect(Sidecar.decode(whole(builder.finish(sealFacts({ keyIndex })), shorter), PATH)).toBeUndefined()
   })
 })
 
@@ -371,20 +421,22 @@ describe('written by a newer Varve', () => {
   })
 
   test('an unknown section is passed over, and still there to be read', () => {
-    const bytes = encodeSidecar([{ id: 99, bytes: logBytes(10) }], [...known(), { id: 77, bytes: logBytes(5) }])
+    const range = logBytes(10)
+    const ranges = [{ id: 99, length: 10, hash: xxh64(range) }]
+    const bytes = whole(encodeSidecar(ranges, [...known(), { id: 77, bytes: logBytes(5) }]), range)
     const sidecar = Sidecar.decode(bytes, PATH)!
     expect(hex(sidecar.sectionBytes(77)!)).toBe(hex(logBytes(5)))
   })
 
   test('unless it says that it must be understood', () => {
     const section = { id: 77, bytes: logBytes(5), flags: SECTION_MUST_BE_KNOWN }
-    expect(unsupported(encodeSidecar([], [...known(), section]))).toBe(true)
-    expect(unsupported(encodeSidecar([], [...known(), { ...section, flags: 2 }]))).toBe(true)
+    expect(unsupported(whole(encodeSidecar([], [...known(), section])))).toBe(true)
+    expect(unsupported(whole(encodeSidecar([], [...known(), { ...section, flags: 2 }])))).toBe(true)
   })
 
   test('a section that must be there is not left out', () => {
     for (let i = 0; i < known().length; i++) {
-      expect(Sidecar.decode(encodeSidecar([], known().toSpliced(i, 1)), PATH)).toBeUndefined()
+      expect(Sidecar.decode(whole(encodeSidecar([], known().toSpliced(i, 1))), PATH)).toBeUndefined()
     }
   })
 })

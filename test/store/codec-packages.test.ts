@@ -5,13 +5,16 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { expect, it } from 'vitest'
+import { nodeFileSystem } from '../../src/base/node-file-system.ts'
 import { openStore, type RawTopic, type Store } from '../../src/varve.ts'
+import { keyLines } from '../support/sealed-keys.ts'
 import { outcomeOf, runCommand } from '../support/run-command.ts'
 import { all, freshDirectory, range, Simulated, text } from './rig.ts'
 
 const CODECS = ['lz4', 'snappy'] as const
 const PACKAGES = { lz4: 'lz4-wasm-nodejs', snappy: 'hysnappy' }
 const CHILD = fileURLToPath(new URL('../support/codec-child.ts', import.meta.url))
+const SEAL_CHILD = fileURLToPath(new URL('../support/seal-child.ts', import.meta.url))
 const WITHOUT = fileURLToPath(new URL('../support/without-packages.mjs', import.meta.url))
 
 const record = (n: number) => ({
@@ -73,6 +76,22 @@ it('without its package a codec is refused where it is asked for, and nothing ha
       expect.objectContaining({ topic, message: expect.stringContaining(PACKAGES[topic]) as string }),
     ),
   )
+})
+
+it('without its package a segment is sealed all the same, and has no key index', async () => {
+  const directory = join(freshDirectory(), 'store')
+  {
+    await using store = await openStore(directory)
+    for (const codec of CODECS) await (await make(store, codec, codec)).appendMany(range(0, 3).map(record))
+    await (await make(store, 'plain', 'none')).appendMany(range(0, 3).map(record))
+  }
+  const child = spawn(process.execPath, ['--import', pathToFileURL(WITHOUT).href, SEAL_CHILD, directory])
+  expect(await outcomeOf(child)).toMatchObject({ stderr: '', code: 0 })
+  const path = (topic: string): string => `${directory}/log/${topic}-0/${'0'.repeat(20)}.varve`
+  for (const codec of CODECS) expect(keyLines(nodeFileSystem(), path(codec))).toBeUndefined()
+  expect(keyLines(nodeFileSystem(), path('plain'))).toHaveLength(3)
+  await using store = await openStore(directory)
+  for (const codec of CODECS) expect(await all((await store.topic(codec)).read())).toHaveLength(3)
 })
 
 it('without its package a batch is dumped as far as its header', async () => {
