@@ -9,12 +9,14 @@ import type { Finding } from './base/api-store.ts'
 import type { Clock } from './base/clock.ts'
 import { VarveError } from './base/errors.ts'
 import type { FileSystem } from './base/file-system.ts'
+import { KeyHasher } from './base/siphash.ts'
 import type { PartitionLog } from './log/log.ts'
 import { verifySegment } from './log/verify-segment.ts'
 import type { Complaint, VerifyHost } from './log/verify-host.ts'
 import { ProducerCheck } from './log/verify-producers.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import type { Segment } from './segment/segment.ts'
+import { readIdentity } from './store-identity.ts'
 import {
   verifyCheckpoints,
   verifyLogNotes,
@@ -111,9 +113,21 @@ function checkOrder(check: StoreCheck, log: PartitionLog, segments: readonly Seg
   }
 }
 
+/** Under the store's secret; undefined when that cannot be read, which the check of the state files tells. */
+function keyHasherOf({ fileSystem, paths }: VerifySubject): KeyHasher | undefined {
+  try {
+    const identity = readIdentity(fileSystem, paths)
+    return identity === undefined ? undefined : new KeyHasher(identity.hashKey)
+  } catch (error) {
+    if (!VarveError.is(error)) throw error
+    return undefined
+  }
+}
+
 class StoreCheck implements VerifyHost {
   readonly subject: VerifySubject
   readonly deep: boolean
+  readonly keyHasher: KeyHasher | undefined
   readonly #signal: AbortSignal | undefined
   readonly #complaints: Complaint[] = []
   #log: PartitionLog | undefined
@@ -121,6 +135,7 @@ class StoreCheck implements VerifyHost {
   constructor(subject: VerifySubject, deep: boolean, signal: AbortSignal | undefined) {
     this.subject = subject
     this.deep = deep
+    this.keyHasher = deep ? keyHasherOf(subject) : undefined
     this.#signal = signal
   }
 

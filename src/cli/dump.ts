@@ -33,7 +33,7 @@ export function addDump(program: Command, session: Session): void {
         'the marks. Exit code 1 when something in it is wrong.',
     )
     .argument('<file...>', 'files of a store or of a Kafka log directory')
-    .option('--records', 'every record of a .log, not only its batches')
+    .option('--records', 'every record of a .log, every key of a .varve')
     .addHelpText('after', '\nExample:\n  $ varve dump --records ./varve-data/log/orders-0/00000000000000000000.log')
     .action(async (paths: readonly string[], options: Options) => {
       await initHashes()
@@ -87,7 +87,7 @@ async function dumpSegmentFile(dump: Dump, segment: SegmentFileName, withRecords
     case 'snapshot':
       return dumpSnapshot(dump)
     case 'varve':
-      return dumpSidecar(dump)
+      return dumpSidecar(dump, withRecords)
     case 'sequences':
       throw new CliError(`${dump.path}: nothing writes such a file yet.`, 2)
   }

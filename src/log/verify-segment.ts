@@ -18,13 +18,15 @@ import { segmentFile } from '../segment/segment-files.ts'
 import type { Segment } from '../segment/segment.ts'
 import { LOG_BLOCK_BYTES } from '../segment/sidecar-sections.ts'
 import type { IndexFileKind } from '../segment/sidecar-sections.ts'
-import { Sidecar } from '../segment/sidecar.ts'
+import { readSidecarFile } from '../segment/sidecar-file.ts'
+import { isSidecarHeader, SIDECAR_HEADER_SIZE } from '../segment/sidecar-format.ts'
+import type { Sidecar } from '../segment/sidecar.ts'
 import type { PartitionLog } from './log.ts'
 import type { Complaint, VerifyHost } from './verify-host.ts'
 import { IndexWalk } from './verify-indexes.ts'
+import { faultAgainstLog, faultInKeys } from './verify-keys.ts'
 import type { ProducerCheck } from './verify-producers.ts'
 
-const MAX_SIDECAR = 64 * 1024 * 1024
 const MAX_INDEX = 1024 * 1024 * 1024
 const NOTHING = new Uint8Array(0)
 const BLOCKS_AT_ONCE = 16
@@ -90,7 +92,27 @@ class SegmentCheck {
     if (this.#damages.length > 0) this.#producers?.lose()
     if (sidecar === undefined) return
     this.#producers?.end(this.#segment, sidecar, this.#tell)
+    await this.#checkKeys(sidecar)
     await this.#checkBlocks(sidecar)
+  }
+
+  /** What of the sidecar was not read yet. */
+  async #checkKeys(sidecar: Sidecar): Promise<void> {
+    const path = this.#pathOf('varve')
+    const file = this.#fileSystem.openSync(path, 'read')
+    let fault: string | undefined
+    try {
+      const header = new Uint8Array(SIDECAR_HEADER_SIZE)
+      file.readSync(header, 0)
+      const isWhole = isSidecarHeader(header, sidecar.totalLength, path)
+      fault = isWhole ? await faultInKeys(this.#host, sidecar, file) : 'has a damaged header'
+    } finally {
+      file.closeSync()
+    }
+    const hasher = this.#damages.length === 0 ? this.#host.keyHasher : undefined
+    if (fault === undefined && hasher !== undefined)
+      fault = await faultAgainstLog(this.#host, hasher, this.#segment, sidecar)
+    if (fault !== undefined) this.complain(path, fault, this.#segment.baseOffset)
   }
 
   /** Of a segment that is still in the log. */
@@ -122,13 +144,12 @@ class SegmentCheck {
 
   #readSidecar(): Sidecar | undefined {
     const path = this.#pathOf('varve')
-    const bytes = readWholeFile(this.#fileSystem, path, MAX_SIDECAR)
     const { baseOffset } = this.#segment
-    if (bytes === undefined) this.complain(path, 'is missing; it is made anew at the next recovery', baseOffset)
-    if (bytes === undefined) return undefined
     try {
-      const sidecar = bytes === 'too-large' ? undefined : Sidecar.decode(bytes, path)
-      if (sidecar === undefined) this.complain(path, 'is damaged; it is made anew at the next recovery', baseOffset)
+      const sidecar = readSidecarFile(this.#fileSystem, path)
+      if (sidecar === undefined) this.complain(path, 'is missing; it is made anew at the next recovery', baseOffset)
+      else if (sidecar === 'damaged')
+        this.complain(path, 'is damaged; it is made anew at the next recovery', baseOffset)
       else if (!this.#isOfThis(sidecar)) this.complain(path, 'speaks of another data file', baseOffset)
       else return sidecar
     } catch (error) {

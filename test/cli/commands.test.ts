@@ -197,6 +197,12 @@ test('verify finds a flipped bit, dump shows every file of a store', async () =>
   for (const type of ['batch', 'record', 'entry', 'sidecar', 'topic', 'partition', 'leaderEpoch', 'close', 'segment']) {
     expect.soft(types).toContain(type)
   }
+  const sidecar = files.find((path) => path.endsWith('.varve')) ?? ''
+  const counts = (await jsonOf(['dump', sidecar])).filter(({ type }) => type === 'keyIndex')
+  const keys = (await jsonOf(['dump', '--records', sidecar])).filter(({ type }) => type === 'key')
+  expect(counts).toMatchObject([{ type: 'keyIndex', entries: keys.length, tombstones: 0 }])
+  expect(new Set(keys.map(({ identity }) => identity)).size).toBe(7)
+  expect(keys[0]).toMatchObject({ isTombstone: false, recordSize: expect.any(Number) })
 
   const log = files.find((path) => path.endsWith('.log')) ?? ''
   const rows = await jsonOf(['dump', '--records', log])

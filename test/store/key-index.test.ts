@@ -289,3 +289,30 @@ test('a flipped bit anywhere in a sidecar is found, and no record is lost by it'
     await flipBit(place.fileSystem, path, at)
   }
 })
+
+/** Puts the first sidecar of another store, whose records have other keys, in the place of one; what a check finds. */
+async function findingsWithOther(seed: number, deep: boolean): Promise<Finding[]> {
+  const [place, other] = [new Simulated(), new Simulated()]
+  for (const [i, each] of [place, other].entries()) {
+    const store = await each.open({ random: seededRandom(i === 0 ? 7 : seed) })
+    await fill(store, 100, {}, i)
+    await each.clock.advance(1000)
+    await store.close()
+  }
+  const path = sidecarsIn(place.fileSystem, LOG)[0]!
+  await rewrite(place.fileSystem, path, wholeFile(other.fileSystem, path))
+  const opened = await place.open()
+  const findings = await collected(opened.verify({ deep }))
+  await opened.close()
+  return findings.filter((finding) => finding.path === path.slice(3))
+}
+
+test('a deep check finds a key index that is whole and not that of its log', async () => {
+  expect(await findingsWithOther(7, false)).toEqual([])
+  expect((await findingsWithOther(7, true)).map(({ code, message }) => `${code} ${message}`)).toEqual([
+    expect.stringMatching(/^CORRUPT .* has a key index of \d+ entries that is not that of its log/),
+  ])
+  expect((await findingsWithOther(8, true)).map(({ code, message }) => `${code} ${message}`)).toEqual([
+    expect.stringMatching(/^CORRUPT .* has a key index of another store/),
+  ])
+})
