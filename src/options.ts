@@ -36,6 +36,8 @@ export interface Tuning {
   readonly largeWriteBytes: number
   /** After a large write of this time, large writes leave the thread for a while. */
   readonly slowWriteMs: number
+  /** With fewer new records a key map gets no checkpoint. */
+  readonly keyCheckpointLag: number
   /** Longest time between a direct group and the entry that names its end, on an idle store. */
   readonly directEntryMs: number
 }
@@ -62,6 +64,7 @@ export interface ResolvedOpenOptions extends Doors {
   readonly syncIntervalMs: number | null
   readonly localReads: 'sync' | 'async' | 'auto'
   readonly memoryBytes: number
+  readonly keyMapBytes: number
   readonly maxQueuedBytes: number
   readonly lockWaitMs: number
   readonly signal: AbortSignal | undefined
@@ -70,6 +73,7 @@ export interface ResolvedOpenOptions extends Doors {
 
 const KIB = 2 ** 10
 const MIB = 2 ** 20
+const GIB = 2 ** 30
 const JOURNAL_BLOCK_BYTES = 4 * KIB
 
 const OPEN_NAMES = [
@@ -79,6 +83,7 @@ const OPEN_NAMES = [
   'durability',
   'localReads',
   'memoryBytes',
+  'keyMapBytes',
   'maxQueuedBytes',
   'lockWaitMs',
   'fileSystem',
@@ -97,6 +102,7 @@ export function resolveOpenOptions(options: OpenOptions | undefined, doors: Door
     ...durabilityOf(given.durability === undefined ? 'disk' : given.durability),
     localReads: oneOf(given.localReads ?? 'sync', ['sync', 'async', 'auto'], 'localReads'),
     memoryBytes: parseSize(given.memoryBytes ?? 256 * MIB, 'memoryBytes', 4 * MIB),
+    keyMapBytes: parseSize(given.keyMapBytes ?? GIB, 'keyMapBytes'),
     maxQueuedBytes: parseSize(given.maxQueuedBytes ?? 64 * MIB, 'maxQueuedBytes', 1),
     lockWaitMs: parseDuration(given.lockWaitMs ?? 0, 'lockWaitMs'),
     fileSystem: door(given.fileSystem, doors.fileSystem, 'fileSystem'),
@@ -132,7 +138,7 @@ function door<T extends { readonly '~varve': string }>(given: T | undefined, sta
 
 function resolveTuning(given: TuningOptions): Tuning {
   const { journal = {}, groupBytes = 4 * MIB, directGroupBytes = 256 * KIB, directEntryMs = 100 } = given
-  const { largeWriteBytes = 2 * MIB, slowWriteMs = 2 } = given
+  const { largeWriteBytes = 2 * MIB, slowWriteMs = 2, keyCheckpointLag = 20_000 } = given
   const fileBytes = parseInteger(journal.fileBytes ?? 4 * MIB, 'journal.fileBytes', 4 * JOURNAL_BLOCK_BYTES)
   if (fileBytes % JOURNAL_BLOCK_BYTES !== 0) throw invalidOption('journal.fileBytes', fileBytes, 'a multiple of 4 KiB')
   return Object.freeze({
@@ -142,6 +148,7 @@ function resolveTuning(given: TuningOptions): Tuning {
     directEntryMs: parseInteger(directEntryMs, 'directEntryMs'),
     largeWriteBytes: parseInteger(largeWriteBytes, 'largeWriteBytes', 1),
     slowWriteMs: parseInteger(slowWriteMs, 'slowWriteMs'),
+    keyCheckpointLag: parseInteger(keyCheckpointLag, 'keyCheckpointLag'),
   })
 }
 

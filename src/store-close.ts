@@ -34,6 +34,7 @@ export async function writeCloseState(engine: Engine, catalog: Catalog): Promise
   await engine.flush()
   // What only the journal holds durably must be in the segments before the record says that nothing has to be read.
   await engine.syncLogs(new Set(engine.logs.keys()))
+  await engine.keys.checkpoint('at close')
   for (const log of engine.logs.values())
     for (const segment of log.view.segments)
       if (segment.phase === 'sealing') await removeSidecar(engine.options.fileSystem, segment)

@@ -9,6 +9,7 @@
 import { publish } from './base/diagnostics.ts'
 import { VarveError } from './base/errors.ts'
 import type { FilePool } from './base/file-pool.ts'
+import type { FileSystem } from './base/file-system.ts'
 import type { Clock } from './base/clock.ts'
 import { SerialQueue } from './base/serial-queue.ts'
 import { KeyHasher } from './base/siphash.ts'
@@ -37,6 +38,8 @@ import type { BatchFacts } from './segment/batch-builder.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import type { Segment } from './segment/segment.ts'
 import type { WriterMark } from './store-identity.ts'
+import { StoreKeys } from './store-keys.ts'
+import type { KeysStore } from './store-keys.ts'
 import type { StoreMarks } from './store-marks.ts'
 import type { Reserve } from './store-reserve.ts'
 import type { StoreTime } from './store-time.ts'
@@ -60,7 +63,7 @@ export interface EngineParts {
   readonly hashKey: Uint8Array
 }
 
-export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, JournalHost, SealHost {
+export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, JournalHost, KeysStore, SealHost {
   readonly options: ResolvedOpenOptions
   readonly paths: StorePaths
   readonly pool: FilePool
@@ -82,6 +85,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   readonly counters: { appendedRecords: number; appendedBytes: number; readRecords: number; readBytes: number }
   /** By log id. */
   readonly logs: Map<number, PartitionLog>
+  readonly keys: StoreKeys
   /** Set when no append is taken any more. */
   refusal: VarveError | undefined
   readonly #marks: StoreMarks
@@ -110,6 +114,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.keyHasher = new KeyHasher(parts.hashKey)
     this.counters = { appendedRecords: 0, appendedBytes: 0, readRecords: 0, readBytes: 0 }
     this.logs = new Map()
+    this.keys = new StoreKeys(this)
     this.#marks = parts.marks
     this.#writer = parts.writer
     this.#reserve = parts.reserve
@@ -123,6 +128,26 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
 
   get committer(): Committer {
     return this.#committer!
+  }
+
+  get directory(): string {
+    return this.paths.root
+  }
+
+  get fileSystem(): FileSystem {
+    return this.options.fileSystem
+  }
+
+  get keyMapBytes(): number {
+    return this.options.keyMapBytes
+  }
+
+  get keyCheckpointLag(): number {
+    return this.options.tuning.keyCheckpointLag
+  }
+
+  get keyMapPath(): string {
+    return this.paths.keyMaps
   }
 
   get trustedNow(): number | undefined {
@@ -142,6 +167,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   renumber(log: PartitionLog, id: number): void {
     this.logs.delete(log.id)
     this.clearMark(log.id)
+    this.keys.forget(log.id)
     log.id = id
     this.logs.set(id, log)
   }
@@ -202,6 +228,8 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     }
     this.logs.delete(log.id)
     this.clearMark(log.id)
+    this.keys.turnOff(log)
+    this.keys.forget(log.id)
   }
 
   closeFiles(): void {

@@ -60,6 +60,7 @@ export class Maintenance {
       if (isRetentionDue) this.#expire(log)
       if (isRetentionDue) await log.structure.run(() => retain(engine, log))
     }
+    await engine.keys.checkpoint('at work')
     engine.refillReserve()
   }
 

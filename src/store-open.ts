@@ -139,8 +139,14 @@ class Opening {
     engine.markLogs(logs)
     for (const log of logs)
       for (const segment of log.view.segments) if (segment.phase === 'sealing') engine.seal(log, segment)
+    await this.#openKeys(engine)
     const isClean = closed !== undefined || (found.epoch === -1 && adopted === undefined)
     return { engine, catalog, identity, journal: this.#journal, recovery: this.#report(isClean, identity.epoch) }
+  }
+
+  async #openKeys(engine: Engine): Promise<void> {
+    await engine.keys.start()
+    for (const log of engine.logs.values()) if (log.config.keyMap) await engine.keys.turnOn(log, this.#options.signal)
   }
 
   /** What the last writer left; of a directory that Kafka wrote, what was made of it. */

@@ -130,7 +130,7 @@ class ReadOnlyStore implements ReadStore {
       appended: { records: 0, bytes: 0, groups: 0 },
       read: { records: 0, bytes: this.#readBytes },
       queuedBytes: 0,
-      memory: { cache: this.#follower.cacheBytes, buffers: this.#readBudget.bytes },
+      memory: { keyMap: 0, cache: this.#follower.cacheBytes, buffers: this.#readBudget.bytes },
       local: { segments: segments.length, bytes: segments.reduce((sum, segment) => sum + segment.sizeBytes, 0) },
       oldestViewMs: oldest === Infinity ? 0 : this.#options.clock.monotonicMs() - oldest,
       openFiles: this.#follower.openFiles,

@@ -20,7 +20,11 @@ export function storeStats(engine: Engine): StoreStats {
     appended: { records: counters.appendedRecords, bytes: counters.appendedBytes, groups: committer.groups },
     read: { records: counters.readRecords, bytes: counters.readBytes },
     queuedBytes: committer.queuedBytes,
-    memory: { cache: engine.indexes.bytes, buffers: engine.readBudget.bytes + committer.queuedBytes },
+    memory: {
+      keyMap: engine.keys.bytes,
+      cache: engine.indexes.bytes,
+      buffers: engine.readBudget.bytes + committer.queuedBytes,
+    },
     local: { segments, bytes },
     oldestViewMs: oldest === undefined ? 0 : engine.clock.monotonicMs() - oldest,
     openFiles: engine.pool.openFiles,

@@ -111,7 +111,11 @@ export class StoreTopics {
       if (log === undefined) throw missing(name)
       const [newId] = newLogIds(this.#catalog, 1)
       const renumber = (of: PartitionLog, id: number): Promise<void> => this.#renumber(of, id)
-      return log.structure.run(() => truncateLog(this.#engine.truncateHost(renumber), log, offset, newId!))
+      return log.structure.run(async () => {
+        const end = await truncateLog(this.#engine.truncateHost(renumber), log, offset, newId!)
+        await this.#engine.keys.configure(log)
+        return end
+      })
     })
   }
 
@@ -161,6 +165,7 @@ export class StoreTopics {
     await this.#write(withTopic(this.#catalog, { ...topic, config: storedConfig(merged) }))
     live.config = resolved
     for (const log of live.logs) log.config = resolved
+    for (const log of live.logs) await this.#engine.keys.configure(log)
   }
 
   async #addPartitions(name: string, count: number): Promise<number> {
@@ -197,6 +202,7 @@ export class StoreTopics {
     for (const wanted of unstarted) {
       const log = this.#startLog(wanted)
       this.#engine.addLog(log)
+      await this.#engine.keys.configure(log)
       live.logs = [...live.logs, log]
       this.#live.set(name, live)
     }

@@ -118,7 +118,7 @@ export class ManyRecords<KIn, VIn> {
   ): void {
     part.settled = settled
     part.refused = refused
-    part.first = enqueueBatch(this.#engine, log, part.buffer!, part.indexes.length, disk)
+    part.first = enqueueBatch(this.#engine, log, part.buffer!, part.indexes.length, disk, undefined, part.build.keys)
     part.end = part.first + part.indexes.length
     addWaiter(this.#engine, log, part)
     if (part.hasNullKeys) this.#topic.rotate()

@@ -115,7 +115,7 @@ function segmentInfo(segment: Segment): SegmentInfo {
     baseOffset: facts.baseOffset,
     nextOffset: facts.nextOffset,
     bytes: facts.sizeBytes,
-    liveBytes: null,
+    liveBytes: segment.liveBytes ?? null,
     tier: 'local',
     phase: segment.phase === 'active' ? 'active' : 'sealed',
     sealedAt: segment.phase === 'active' ? null : facts.sealedAt,

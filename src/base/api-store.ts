@@ -115,7 +115,7 @@ export interface StoreStats {
   /** Bytes waiting to be written. */
   readonly queuedBytes: number
   /** Memory by owner, in bytes. */
-  readonly memory: { readonly cache: number; readonly buffers: number }
+  readonly memory: { readonly keyMap: number; readonly cache: number; readonly buffers: number }
   /** Segments and bytes on the local disk. */
   readonly local: { readonly segments: number; readonly bytes: number }
   /** Age of the oldest view that a reader holds, in ms: what keeps removed files on the disk. */
@@ -146,6 +146,11 @@ export interface OpenOptions extends Signal {
   readonly localReads?: 'sync' | 'async' | 'auto' | undefined
   /** Memory for buffers, caches and indexes, at least 4 MiB; default 256 MiB. */
   readonly memoryBytes?: Size | undefined
+  /**
+   * Memory for the key maps of all topics; default 1 GiB. A key takes 24 bytes on average, and 28 at most. At the cap a
+   * topic's map turns itself off (`varve:stall`, `'key-map-off'`) until the next open: appends go on, lookups read.
+   */
+  readonly keyMapBytes?: Size | undefined
   /** Bytes of appends that may wait; default 64 MiB. Beyond: QUEUE_FULL. */
   readonly maxQueuedBytes?: Size | undefined
   /** Wait for the lock; default 0: LOCKED at once. */

@@ -32,7 +32,7 @@ export class KeyCursor {
   word0: number = ALL
   word1: number = ALL
   word2: number = ALL
-  /** Its record; of a contested identity what `KeyMap.record` says then. */
+  /** Its record; of a contested identity none. */
   readonly record: KeyRecord = new KeyRecord()
   isContested = false
   readonly #table: KeyTable

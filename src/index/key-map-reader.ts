@@ -33,7 +33,7 @@ import { wordsOf } from './key-table.ts'
 const MOST_LOOKS = 10_000
 
 export class KeyMapReader {
-  /** After `'found'`: the key's record; after `'contested'` as in `KeyMap.record`. */
+  /** After `'found'`: the key's record. */
   readonly record: KeyRecord = new KeyRecord()
   readonly #buffer: SharedArrayBuffer
   #words: Int32Array

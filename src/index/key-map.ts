@@ -1,46 +1,44 @@
 /**
  * Key map of one partition: key identity -> offset and size of its newest record, and whether that is a tombstone.
  *
- * Owns     the table (key-table.ts) and the exact records of contested identities (key-collisions.ts).
+ * Owns     the table (key-table.ts), and how many keys and tombstones are in it.
  * Holds    Per identity the greatest offset that was put, save where it was removed. Of the 128 bits of an identity 80
  *          are kept: among 20 million keys two share them with a probability below 2e-10, and who does not know the
  *          hasher's secret cannot make two that do. A map cannot see this; whoever reads the record that a hit names
- *          compares its key, and if it is another one, contests the identity (`contest`).
+ *          compares its key, and if it is another one, contests the identity: from then on the map knows no record of
+ *          it, whoever asks looks in the log, and the cleaner drops none of its records.
  * Shared   one writer; `buffer` is for readers in other threads (key-map-reader.ts). Only growth allocates.
  * Crash    nothing: memory only.
  * @hot
  */
 import { invariant } from '../base/invariant.ts'
-import { KeyCollisions } from './key-collisions.ts'
 import { KeyCursor } from './key-cursor.ts'
 import { KeyRecord, type KeyFound, type KeyIdentity, type KeyPut, type KeyRemoved } from './key-record.ts'
-import { BYTES, bytesWordOf, CONTESTED, MAX_OFFSET, MAX_RECORD_BYTES, readRecord } from './key-slots.ts'
+import { BYTES, bytesWordOf, CONTESTED, MAX_OFFSET, MAX_RECORD_BYTES, readRecord, SLOT_WORDS } from './key-slots.ts'
 import { KeyTable } from './key-table.ts'
 
 export class KeyMap {
   /**
    * After `get`: the key's record. After `put`: the one that stood there before. After `remove` and `contest`: the one
-   * that left. After `'contested'`: its offset says below which offset `collisions` may lack records of this identity.
+   * that left.
    */
   readonly record: KeyRecord = new KeyRecord()
-  /** The records of contested identities. */
-  readonly collisions: KeyCollisions = new KeyCollisions()
   readonly #table = new KeyTable()
   #size = 0
   #tombstones = 0
 
-  /** Keys, tombstones among them. */
+  /** Keys, tombstones among them; contested identities are not counted. */
   get size(): number {
-    return this.#size + this.collisions.size
+    return this.#size
   }
 
   get tombstones(): number {
-    return this.#tombstones + this.collisions.tombstones
+    return this.#tombstones
   }
 
   /** Bytes of memory. */
   get bytes(): number {
-    return this.#table.bytes + this.collisions.bytes
+    return this.#table.bytes
   }
 
   /** What a reader in another thread works from; another one at first, until there are some 2 000 keys. */
@@ -84,25 +82,36 @@ export class KeyMap {
     return 'removed'
   }
 
-  /**
-   * Says that records of different keys share this identity: from now on `collisions` has them, and the slot only says
-   * so. True when a record left the map for that, `record`. Records below `below` may be missing in `collisions` until
-   * who called has put there what the log holds of this identity, newest or oldest first, and says so with `below` 0.
-   */
-  contest(key: KeyIdentity, below: number): boolean {
+  /** Says that records of different keys share this identity; true when a record left the map for that, `record`. */
+  contest(key: KeyIdentity): boolean {
     const { word0, word1 } = key
     const high = key.word2 >>> 16
     const table = this.#table
     const at = table.find(word0, word1, high)
     if (at < 0) {
-      table.insert(word0, word1, high, below, CONTESTED)
+      table.insert(word0, word1, high, 0, CONTESTED)
       return false
     }
-    const hadRecord = table.words[at + BYTES] !== CONTESTED
+    if (table.words[at + BYTES] === CONTESTED) return false
     readRecord(table.words, at, this.record)
-    if (hadRecord) this.#forget()
-    table.write(at, below, CONTESTED)
-    return hadRecord
+    this.#forget()
+    table.write(at, 0, CONTESTED)
+    return true
+  }
+
+  /** Makes room in an empty map for so many keys, which `fill` is to bring. */
+  reserve(keys: number): void {
+    this.#table.reserve(keys)
+  }
+
+  /** Takes slots in the order of a cursor, all of them behind what is in the map, which nothing else was put in. */
+  fill(slots: Int32Array): void {
+    this.#table.fill(slots)
+    for (let at = BYTES; at < slots.length; at += SLOT_WORDS) {
+      if (slots[at] === CONTESTED) continue
+      this.#size++
+      if (slots[at]! < 0) this.#tombstones++
+    }
   }
 
   /** Walks over all identities, contested ones included, in an order of its own. */

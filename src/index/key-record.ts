@@ -15,7 +15,7 @@ export class KeyRecord {
 }
 
 export type KeyFound = 'found' | 'absent' | 'contested'
-/** `'older'`: a record at least as new stands there, and stays. `'contested'`: to be put into `collisions`, by key. */
+/** `'older'`: a record at least as new stands there, and stays. `'contested'`: the map keeps no record of it. */
 export type KeyPut = 'added' | 'replaced' | 'older' | 'contested'
 /** `'absent'`: the record does not stand there. */
 export type KeyRemoved = 'removed' | 'absent' | 'contested'

@@ -8,8 +8,7 @@
  *   3     offset, bits 0 to 31
  *   4     tombstone, one bit, above the record's bytes, 31 bits
  *
- * Bytes 0 without the tombstone bit: a free slot, all zero. With it: a contested identity, whose records are told apart
- * by key (key-collisions.ts); its offset says below which offset records may be missing there.
+ * Bytes 0 without the tombstone bit: a free slot, all zero. With it: a contested identity, of which no record is kept.
  *
  * Owns     the form of the slots and of the words in front of them, and each step that reads or changes slots.
  * Holds    Linear probing in which identities fall from the first slot to the last, as their homes rise: a search

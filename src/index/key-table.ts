@@ -44,6 +44,8 @@ const FIRST_SLOTS = 8
 /** Above this the memory grows in place. */
 const MOST_REPLACED_SLOTS = 2048
 const FULL = 0.89
+/** How full a table is made for keys that are known. */
+const FILLED = 0.84
 /** By how many homes the boundary falls at a time, and for how many added keys. */
 const STEP_HOMES = 256
 const STEP_KEYS = 8
@@ -95,6 +97,21 @@ export class KeyTable {
     closeSlot(words, at)
     words[COUNT]!--
     Atomics.add(words, VERSION, 1)
+  }
+
+  /** Room in an empty table for so many keys. */
+  reserve(keys: number): void {
+    const slots = Math.ceil(keys / FILLED)
+    if (this.words.length === 0 && slots > FIRST_SLOTS) this.#allocate(slots + MOST_SPARE)
+  }
+
+  /** Takes slots whose keys are neighbours and lie behind all that are here. */
+  fill(slots: Int32Array): void {
+    if (this.words.length === 0) this.#replace()
+    Atomics.add(this.words, VERSION, 1)
+    this.#putIn(slots, 0, slots.length)
+    this.words[COUNT]! += slots.length / SLOT_WORDS
+    Atomics.add(this.words, VERSION, 1)
   }
 
   /** Opens the slot where a key belongs. */
@@ -183,7 +200,15 @@ export class KeyTable {
   /** Another memory of twice the slots takes this one's place; the version goes on. */
   #replace(): void {
     const old = this.words
-    const slots = old.length === 0 ? FIRST_SLOTS : ((old.length - FIRST_SLOT) / SLOT_WORDS) * 2
+    const words = this.#allocate(old.length === 0 ? FIRST_SLOTS : ((old.length - FIRST_SLOT) / SLOT_WORDS) * 2)
+    if (old.length === 0) return
+    words[VERSION] = old[VERSION]!
+    words[COUNT] = old[COUNT]!
+    this.#putIn(old, FIRST_SLOT, old.length)
+    Atomics.store(old, REPLACED, 1)
+  }
+
+  #allocate(slots: number): Int32Array<SharedArrayBuffer> {
     const isSmall = slots <= MOST_REPLACED_SLOTS
     const homes = slots - Math.min(MOST_SPARE, (slots >>> 3) + 1)
     const words = wordsOf(newMemory(FIRST_SLOT + slots * SLOT_WORDS, !isSmall))
@@ -191,11 +216,7 @@ export class KeyTable {
     words[LENGTH] = words.length
     this.words = words
     this.#limit = Math.floor((isSmall ? slots : homes) * FULL)
-    if (old.length === 0) return
-    words[VERSION] = old[VERSION]!
-    words[COUNT] = old[COUNT]!
-    this.#putIn(old, FIRST_SLOT, old.length)
-    Atomics.store(old, REPLACED, 1)
+    return words
   }
 
   /** The memory gets longer where it is. */

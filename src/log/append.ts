@@ -9,13 +9,16 @@
  */
 import { VarveError } from '../base/errors.ts'
 import type { Clock } from '../base/clock.ts'
+import { invariant } from '../base/invariant.ts'
+import type { KeyHasher } from '../base/siphash.ts'
 import { compressBatch, maxRecordSize, PLAIN_BATCH } from '../segment/batch-builder.ts'
 import type { BatchFacts } from '../segment/batch-builder.ts'
-import { CODECS, patchBatchPlace, RECORDS, TRANSACTIONAL } from '../segment/batch-format.ts'
+import { CODECS, NONE, patchBatchPlace, RECORDS, TRANSACTIONAL } from '../segment/batch-format.ts'
 import { requireCodec } from '../segment/compression.ts'
 import { NO_HEADERS } from '../segment/headers.ts'
 import type { ProducedBatch, SentBatch } from '../metadata/producer-state.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
+import { BatchKeys } from './batch-keys.ts'
 import type { Committer } from './commit.ts'
 import { type FormBuffer, Forming } from './forming.ts'
 import type { Compress, Waiter } from './forming.ts'
@@ -50,6 +53,8 @@ export type BatchProducer = SentBatch
 export class BatchBuild {
   readonly log: PartitionLog
   readonly producer: BatchProducer | undefined
+  /** Of a log with a key map. */
+  readonly keys: BatchKeys | undefined
   records = 0
   readonly #forming: Forming
 
@@ -57,6 +62,7 @@ export class BatchBuild {
     checkCodec(log.config)
     this.log = log
     this.producer = producer
+    this.keys = log.config.keyMap ? new BatchKeys() : undefined
     this.#forming = new Forming(compressionOf(log.config))
   }
 
@@ -67,7 +73,9 @@ export class BatchBuild {
       const facts = factsFor(host, this.log, draft)
       this.#forming.begin(0, this.producer === undefined ? facts : producerFacts(facts, this.producer), recordBytes)
     }
-    enter(this.#forming, draft, recordBytes)
+    const bytes = enter(this.#forming, draft, recordBytes)
+    if (this.keys !== undefined && hashKey(host, draft))
+      this.keys.add(host.keyHasher, this.records, bytes, draft.value === null)
     this.records++
   }
 
@@ -94,6 +102,7 @@ export interface AppendHost {
   /** Facts of batches without a producer. */
   readonly plainBatch: BatchFacts
   readonly maxQueuedBytes: number
+  readonly keyHasher: KeyHasher
   /** Set while a fenced, failed or closing store takes no appends. */
   readonly refusal: VarveError | undefined
 }
@@ -122,14 +131,16 @@ export function appendRecord(host: AppendHost, log: PartitionLog, draft: RecordD
   if (RECORDS + recordBytes > config.maxMessageBytes) {
     const build = new BatchBuild(log)
     build.add(host, draft)
-    return enqueueBatch(host, log, build.finish(), 1, disk)
+    return enqueueBatch(host, log, build.finish(), 1, disk, undefined, build.keys)
   }
   checkCodec(config)
   const forming = formingOf(log, disk)
   const open = forming.openSize()
   if (open > 0 && open + recordBytes > Math.min(config.batchBytes, config.maxMessageBytes)) forming.finish()
   if (forming.openSize() === 0) forming.begin(log.logEnd, factsFor(host, log, draft), recordBytes)
-  enter(forming, draft, recordBytes)
+  const bytes = enter(forming, draft, recordBytes)
+  if (log.keys !== undefined && hashKey(host, draft))
+    log.keys.appended(host.keyHasher, log.logEnd, bytes, draft.value === null, NONE)
   host.committer.enqueued(log, recordBytes)
   return log.logEnd++
 }
@@ -142,13 +153,17 @@ export function enqueueBatch(
   records: number,
   disk: boolean,
   produced?: ProducedBatch,
+  keys?: BatchKeys,
 ): number {
+  invariant(log.keys === undefined || keys !== undefined || produced?.marker !== undefined, 'a batch with its keys')
   const forming = formingOf(log, disk)
   const baseOffset = log.logEnd
   const built = buffer.batches[0]!
   patchBatchPlace(buffer.slab.view, built.start, baseOffset, host.epoch)
   buffer.batches[0] = { ...built, baseOffset, lastOffset: baseOffset + records - 1, produced }
   forming.adopt(buffer, records)
+  if (log.keys !== undefined)
+    keys?.appendTo(log.keys, baseOffset, produced?.isTransactional ? produced.producerId : NONE)
   host.committer.enqueued(log, buffer.end)
   log.logEnd += records
   return baseOffset
@@ -185,7 +200,9 @@ function producerFacts(facts: BatchFacts, producer: BatchProducer): BatchFacts {
   return { leaderEpoch, producerId, producerEpoch, baseSequence, attributes, logAppendTime }
 }
 
-function enter(forming: Forming, draft: RecordDraft, recordBytes: number): void {
+/** Answers the record's size. */
+function enter(forming: Forming, draft: RecordDraft, recordBytes: number): number {
+  const before = forming.openSize()
   if (forming.appendTime !== -1) draft.timestamp = forming.appendTime
   const { timestamp, key, keyStart, keyEnd, value, valueStart, valueEnd, headers, headersEnd, headerCount } = draft
   forming.append(
@@ -201,6 +218,14 @@ function enter(forming: Forming, draft: RecordDraft, recordBytes: number): void 
     headersEnd,
     headerCount,
   )
+  return forming.openSize() - before
+}
+
+/** The host's hasher has the identity of the record's key then; false: it has no key. */
+function hashKey(host: AppendHost, { key, keyStart, keyEnd }: RecordDraft): boolean {
+  if (key === null) return false
+  host.keyHasher.hash(key, keyStart, keyEnd)
+  return true
 }
 
 /** Throws UNSUPPORTED when the topic's codec needs a package that is not there any more. Markers do without. */

@@ -31,6 +31,7 @@ export function takeBackEnd(log: PartitionLog): void {
     log.tail = new Tail(pending.segmentBase, pending.position + pending.bytes, active.facts.startedMs, 0, 0)
   }
   log.producers.takeBack(log.logEnd, pendingProduced(log))
+  log.keys?.takeBack(log.logEnd)
 }
 
 /** The tail of a log of which nothing is under way. */

@@ -16,6 +16,7 @@ import type { ProducerState } from '../metadata/producer-state.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
 import type { Segment } from '../segment/segment.ts'
 import type { Forming } from './forming.ts'
+import type { LiveKeys } from './live-keys.ts'
 import type { PendingTail } from './pending.ts'
 import type { Tail } from './tail.ts'
 import { LogView } from './view.ts'
@@ -60,6 +61,8 @@ export class PartitionLog {
   durable: DurableEnd
   /** Who wrote to it, and which transactions are open. */
   producers: ProducerState
+  /** The newest record of every key; undefined: the key map is off. */
+  keys: LiveKeys | undefined
   /** Durable in the journal, not in the segment yet. */
   pending: PendingTail | undefined
   /** Writes what is pending, for whoever looks at the segments. */
@@ -126,6 +129,7 @@ export class PartitionLog {
     if (offset <= this.highWatermark) return
     this.highWatermark = offset
     this.producers.seen(offset)
+    this.keys?.fold(this.lastStable)
     this.wakeReaders()
   }
 

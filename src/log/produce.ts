@@ -62,7 +62,7 @@ export function produceBatch(host: AppendHost, build: BatchBuild, disk: boolean)
     const firstOffset = log.logEnd
     const batch = producedBatch(sent, last, firstOffset, records, buffer.batches[0]!.maxTimestamp)
     log.producers.append(batch)
-    enqueueBatch(host, log, buffer, records, disk, batch)
+    enqueueBatch(host, log, buffer, records, disk, batch, build.keys)
     return { firstOffset, isDuplicate: false }
   } catch (error) {
     build.release()
@@ -91,6 +91,7 @@ export function appendMarker(host: AppendHost, log: PartitionLog, sent: SentMark
     aborted: undefined,
   }
   log.producers.append(batch)
+  log.keys?.ended(producerId, offset, !commit)
   return enqueueBatch(host, log, buffer, 1, disk, batch)
 }
 

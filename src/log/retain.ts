@@ -51,6 +51,8 @@ export async function raiseStart(host: RetainHost, log: PartitionLog, logStart: 
     retireSegments(host.clock, log, gone, (segment) => host.forgetIndexes(segment))
     mark(host, log)
   }
+  log.keys?.fold(log.lastStable)
+  void log.keys?.purge(() => new Promise((resolve) => host.clock.timer(0, resolve)))
   log.wakeReaders()
 }
 

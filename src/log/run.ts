@@ -114,6 +114,7 @@ export function rollTo(log: PartitionLog, baseOffset: number, target: RunTarget)
     full.producerState = log.producers.encode()
     log.publish([...log.view.segments, segment])
   }
+  log.keys?.created(segment)
   target.rolled(log, full)
 }
 

@@ -91,6 +91,9 @@ async function cutAt(host: TruncateHost, log: PartitionLog, cut: Cut): Promise<v
   const place = segments.indexOf(cut.segment)
   const gone = segments.slice(place + 1)
   const active = await reopen(host, log, cut)
+  // What the map knows of the keys that are cut is not what was there before.
+  log.keys?.release()
+  log.keys = undefined
   log.publish([...segments.slice(0, place), active, ...gone])
   const { producers, aborted } = replayProducers(log.fileSystem, log.view.segments.slice(0, place + 1))
   active.aborted = aborted.get(active)

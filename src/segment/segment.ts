@@ -91,6 +91,8 @@ export class Segment {
   isUnsealable = false
   /** Snapshot of the producers at its end; of a full segment that is not sealed, when there are any. */
   producerState: Uint8Array | undefined
+  /** Bytes of its records that are the newest of their keys; undefined where no key map tells. */
+  liveBytes: number | undefined
   /** Some of its bytes are damaged: its greatest timestamp is not known. */
   isDamaged = false
   /** Until then its point reads are asynchronous, on monotonic time. */

@@ -8,6 +8,7 @@ import { expect } from 'vitest'
 import type { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
 import { testClock } from '../../src/base/test-clock.ts'
 import { VarveError } from '../../src/base/errors.ts'
+import { expectKeys } from './live-keys.ts'
 import { after, MOST_SEQUENCE, ProducerModel } from './producer-model.ts'
 import type { Entry, Known } from './producer-model.ts'
 import { FollowerRig, ProducerRig, readBeside, truncate } from './producer-rig.ts'
@@ -345,6 +346,7 @@ export class ProducerLife {
     for (const isolation of ['read_committed', 'read_uncommitted'] as const) {
       expect(await this.#rig.read(isolation, start)).toEqual(this.#model.read(isolation, start))
     }
+    expectKeys(log, this.#rig.opened.engine.keyHasher, this.#model)
     expect(await this.#rig.verify()).toEqual([])
     expect(await readBeside(this.#fs, this.#clock)).toEqual(this.#model.read('read_committed'))
     this.#follower ??= await FollowerRig.open(this.#fs, this.#clock)

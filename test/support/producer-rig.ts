@@ -17,6 +17,7 @@ import { WritableStore } from '../../src/store-writable.ts'
 import type { RawTopic, ReadStore, TopicConfig } from '../../src/varve.ts'
 import { openStore } from '../../src/varve.ts'
 import { collected } from './collected.ts'
+import { keyOf } from './live-keys.ts'
 import { settled } from './sim-workload.ts'
 
 const DIRECTORY = '/s'
@@ -25,8 +26,9 @@ const TINY = {
   groupBytes: 1000,
   directGroupBytes: 600,
   directEntryMs: 5,
+  keyCheckpointLag: 3,
 }
-const CONFIG: TopicConfig = { segmentBytes: 700, fileDeleteDelayMs: 0, placement: 'manual' }
+const CONFIG: TopicConfig = { segmentBytes: 700, fileDeleteDelayMs: 0, placement: 'manual', keyMap: true }
 
 export type Isolation = 'read_committed' | 'read_uncommitted'
 
@@ -186,6 +188,8 @@ async function readAll(
 function draftOf(value: string, timestamp: number): RecordDraft {
   const draft = new RecordDraft()
   draft.timestamp = timestamp
+  draft.key = keyOf(value)
+  draft.keyEnd = draft.key.length
   draft.value = Buffer.from(value)
   draft.valueEnd = draft.value.length
   return draft
