@@ -117,7 +117,7 @@ test('a checkpoint with a flipped bit is not believed', async () => {
   }
 })
 
-test('no checkpoint has a record that a power loss takes (E1)', async () => {
+test('no checkpoint has a record that a power loss takes', async () => {
   const fileSystem = simulatedFileSystem()
   const first = await open(fileSystem, { durability: 'os' })
   await appendAll(first.topic, 0, 30, 7, 'os')
@@ -131,7 +131,7 @@ test('no checkpoint has a record that a power loss takes (E1)', async () => {
   await settled(again.store.close(), clock)
 })
 
-test('at the limit a map turns itself off, which is told, and appends go on (P8)', async () => {
+test('at the limit a map turns itself off, which is told, and appends go on', async () => {
   const fileSystem = simulatedFileSystem()
   const told: unknown[] = []
   const listen = (message: unknown): number => told.push(message)
