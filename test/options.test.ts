@@ -28,6 +28,7 @@ test('every option has a default', () => {
     syncIntervalMs: null,
     localReads: 'sync',
     memoryBytes: 256 * 2 ** 20,
+    keyMapBytes: 2 ** 30,
     maxQueuedBytes: 64 * 2 ** 20,
     lockWaitMs: 0,
     ...doors,

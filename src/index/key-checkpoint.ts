@@ -1,10 +1,10 @@
 /**
  * Format of a key map's checkpoint: `varve/keymap/<log id>.keymap`.
  *
- *   Header                                     Chunk, several
- *   offset  size  field                        offset  size  field
- *   0       8     magic                        0       ...   slots
- *   8       2     version                      end-8   8     hash      (XXH64 of the slots)
+ *   Header                                     then chunks: slots, and the
+ *   offset  size  field                        XXH64 of the slots, 8 bytes
+ *   0       8     magic
+ *   8       2     version
  *   10      2     reserved
  *   12      4     writer epoch
  *   16      8     log id
