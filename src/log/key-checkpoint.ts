@@ -23,6 +23,7 @@ import { secretCheckOf } from '../index/key-index.ts'
 import { TEMPORARY_SUFFIX } from '../metadata/replace-file.ts'
 import { parentPath } from '../segment/segment-files.ts'
 import type { LiveKeys } from './live-keys.ts'
+import { LiveSum } from './live-sum.ts'
 import type { PartitionLog } from './log.ts'
 
 export interface KeyCheckpointHost {
@@ -109,7 +110,7 @@ export async function loadKeyCheckpoint(
   try {
     const header = await readHeader(file)
     if (header === undefined || !counts(host, log, header)) return undefined
-    return (await readSlots(file, header, keys)) ? header.foldedTo : undefined
+    return (await readSlots(file, log, header, keys)) ? header.foldedTo : undefined
   } finally {
     file.closeSync()
   }
@@ -134,8 +135,9 @@ function reachOf(log: PartitionLog, epoch: number): number {
 }
 
 /** False: a chunk is damaged. */
-async function readSlots(file: File, header: KeyCheckpointHeader, keys: LiveKeys): Promise<boolean> {
+async function readSlots(file: File, log: PartitionLog, header: KeyCheckpointHeader, keys: LiveKeys): Promise<boolean> {
   const chunk = new KeyChunk()
+  const live = new LiveSum(log.view.segments)
   keys.map.reserve(header.slots)
   let position = KEY_CHECKPOINT_HEADER_BYTES
   for (let left = header.slots; left > 0; left -= SLOTS_PER_CHUNK) {
@@ -143,8 +145,9 @@ async function readSlots(file: File, header: KeyCheckpointHeader, keys: LiveKeys
     const bytes = chunk.bytes.subarray(0, keyChunkBytes(slots))
     const words = (await file.read(bytes, position)) === bytes.length ? chunk.read(slots) : undefined
     if (words === undefined) return false
-    keys.fill(words)
+    keys.fill(words, live)
     position += bytes.length
   }
+  live.finish()
   return true
 }

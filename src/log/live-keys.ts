@@ -23,6 +23,7 @@ import type { KeyFound, KeyIdentity } from '../index/key-record.ts'
 import { BYTES, CONTESTED, readRecord, SLOT_WORDS } from '../index/key-slots.ts'
 import type { Segment } from '../segment/segment.ts'
 import { EndedTransactions } from './ended-transactions.ts'
+import type { LiveSum } from './live-sum.ts'
 import type { PendingTail } from './pending.ts'
 import type { LogView } from './view.ts'
 
@@ -162,10 +163,9 @@ export class LiveKeys {
     if (put === 'replaced') this.#addLive(map.record.offset, -map.record.bytes)
   }
 
-  /** Takes slots of a checkpoint, in their order; the map had none before but those. */
-  fill(slots: Int32Array): void {
+  /** Takes slots of a checkpoint, in their order; the map had none before but those. Their bytes go to `live`. */
+  fill(slots: Int32Array, live: LiveSum): void {
     const { log, map, record } = this
-    const live = new LiveSum(log.view.segments)
     let end = 0
     for (let at = 0; at < slots.length; at += SLOT_WORDS) {
       readRecord(slots, at, record)
@@ -177,7 +177,6 @@ export class LiveKeys {
       end += SLOT_WORDS
     }
     map.fill(slots.subarray(0, end))
-    live.finish()
   }
 
   /** The builder is done: `early` and `ended` are what it found between `stable` and `builtTo`. */
@@ -259,33 +258,5 @@ export class LiveKeys {
     }
     this.#ahead ??= new Map()
     this.#ahead.set(pending.segmentBase, (this.#ahead.get(pending.segmentBase) ?? 0) + bytes)
-  }
-}
-
-/** Live bytes of many records, added to their segments at the end. */
-class LiveSum {
-  readonly #segments: readonly Segment[]
-  readonly #ends: Float64Array
-  readonly #sums: Float64Array
-
-  constructor(segments: readonly Segment[]) {
-    this.#segments = segments
-    this.#ends = Float64Array.from(segments, (segment) => segment.nextOffset)
-    this.#sums = new Float64Array(segments.length + 1)
-  }
-
-  add(offset: number, bytes: number): void {
-    const ends = this.#ends
-    let low = 0
-    for (let high = ends.length; low < high;) {
-      const middle = (low + high) >>> 1
-      if (ends[middle]! > offset) high = middle
-      else low = middle + 1
-    }
-    this.#sums[low]! += bytes
-  }
-
-  finish(): void {
-    this.#segments.forEach((segment, i) => (segment.liveBytes! += this.#sums[i]!))
   }
 }
