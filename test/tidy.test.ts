@@ -44,13 +44,15 @@ describe('layers', () => {
     const sideways = inlineFile('src/index/c.ts', "export { d } from '../metadata/d.ts'\n")
     const hidden = inlineFile('src/base/e.ts', "type F = import('../segment/f.ts').F\n")
     const late = inlineFile('src/topic.ts', "const v = await import('./varve.ts')\n")
-    const edges = [upward, sideways, hidden, late].flatMap((file) => edgesOf([file]))
+    const apart = inlineFile('src/log/g.ts', "const entry = new URL('../store-worker.ts', import.meta.url)\n")
+    const edges = [upward, sideways, hidden, late, apart].flatMap((file) => edgesOf([file]))
     expect(breaches(['segment/a.ts', 'utils/x.ts'], edges)).toEqual([
       'utils/x.ts belongs to no row of the table',
       'segment/a.ts imports log/b.ts',
       'index/c.ts imports metadata/d.ts',
       'base/e.ts imports segment/f.ts',
       'topic.ts imports varve.ts',
+      'log/g.ts imports store-worker.ts',
     ])
     expect(importsOf(late)).toEqual(['./varve.ts'])
   })

@@ -2,7 +2,7 @@
  * The house: which part of the source may import which, and how to find breaches and cycles.
  *
  * A part is a folder of `src`, or a file that stands directly in it. A file imports only from rows below its own, or
- * from its own folder; `import type` counts.
+ * from its own folder; `import type` counts, and so does a file that another thread begins with.
  */
 
 /** Lowest first. Parts of one row do not know each other, save those that are files of `src` itself. */

@@ -59,11 +59,18 @@ export function lineOf(text: string, position: number): number {
   return text.slice(0, position).split('\n').length
 }
 
-/** Everything that a file imports or exports from elsewhere, types too, in the words of the source. */
+/** `new URL('./a.ts', import.meta.url)` names a file that runs in another thread. */
+function fileByUrl(node: SyntaxNode): SyntaxNode | undefined {
+  if (node.type !== 'NewExpression' || (node['callee'] as SyntaxNode)['name'] !== 'URL') return undefined
+  const name = (node['arguments'] as SyntaxNode[])[0]
+  return String(name?.['value']).endsWith('.ts') ? name : undefined
+}
+
+/** Everything that a file imports, exports or names by URL from elsewhere, types too, in the words of the source. */
 export function importsOf(file: SourceFile): string[] {
   const names: string[] = []
   walk(parse(file), (node) => {
-    const source = node['source'] as SyntaxNode | null | undefined
+    const source = (node['source'] as SyntaxNode | null | undefined) ?? fileByUrl(node)
     if (source && typeof source['value'] === 'string') names.push(source['value'])
   })
   return names
