@@ -48,17 +48,20 @@ function filesOf(folder) {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
 }
 
-/** Points imports of what we ship at our copy, and relative imports of declarations at what stands in dist. */
+/** Points imports of what we ship at our copy, and relative ones, and files by URL, at what stands in dist. */
 function rewriteImports(file) {
   const before = readFileSync(file, 'utf8')
-  const after = before.replace(/((?:from|import)\s*\(?\s*)(['"])([^'"]+)\2/g, (whole, head, quote, name) => {
-    if (Object.hasOwn(vendored, name)) {
-      const target = relative(dirname(file), join(dist, vendored[name])).split(sep).join('/')
-      return `${head}${quote}${target.startsWith('.') ? target : `./${target}`}${quote}`
-    }
-    if (/^\.\.?\/.*\.ts$/.test(name)) return `${head}${quote}${name.slice(0, -3)}.js${quote}`
-    return whole
-  })
+  const after = before.replace(
+    /((?:from|import)\s*\(?\s*|new URL\(\s*)(['"])([^'"]+)\2/g,
+    (whole, head, quote, name) => {
+      if (Object.hasOwn(vendored, name)) {
+        const target = relative(dirname(file), join(dist, vendored[name])).split(sep).join('/')
+        return `${head}${quote}${target.startsWith('.') ? target : `./${target}`}${quote}`
+      }
+      if (/^\.\.?\/.*\.ts$/.test(name)) return `${head}${quote}${name.slice(0, -3)}.js${quote}`
+      return whole
+    },
+  )
   if (after !== before) writeFileSync(file, after)
   if (file.endsWith('.d.ts') && after.includes('msgpackr')) throw new Error(`${file} shows msgpackr in its types`)
 }
@@ -69,7 +72,7 @@ function targetsOf(entry) {
 
 function checkEntries() {
   const { exports, bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const missing = [...targetsOf(exports), ...targetsOf(bin), 'dist/cli/varve.js'].filter(
+  const missing = [...targetsOf(exports), ...targetsOf(bin), 'dist/cli/varve.js', 'dist/store-worker.js'].filter(
     (file) => !existsSync(join(root, file)),
   )
   if (missing.length === 0) return

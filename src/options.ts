@@ -11,6 +11,7 @@ import { flag, invalidOption, oneOf, optionsObject, signalOf } from './base/chec
 import type { Clock } from './base/clock.ts'
 import type { FileSystem } from './base/file-system.ts'
 import type { Random } from './base/random.ts'
+import type { ThreadDoor } from './base/task-thread.ts'
 import { parseDuration, parseInteger, parseSize } from './base/units.ts'
 
 /** The doors that a store goes through when none are given. */
@@ -18,6 +19,8 @@ export interface Doors {
   readonly fileSystem: FileSystem
   readonly clock: Clock
   readonly random: Random
+  /** Threads see the machine's files and its time, whatever the other doors show: they go with the real ones only. */
+  readonly threads?: ThreadDoor | undefined
 }
 
 /** What tests set and users do not: small rings and groups reach rare states quickly. */
@@ -108,6 +111,7 @@ export function resolveOpenOptions(options: OpenOptions | undefined, doors: Door
     fileSystem: door(given.fileSystem, doors.fileSystem, 'fileSystem'),
     clock: door(given.clock, doors.clock, 'clock'),
     random: door(given.random, doors.random, 'random'),
+    threads: given.fileSystem === undefined && given.clock === undefined ? doors.threads : undefined,
     signal: signalOf(given.signal),
     tuning: resolveTuning(given[TUNING] ?? {}),
   })

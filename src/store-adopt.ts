@@ -247,7 +247,7 @@ class Adoption {
   }
 
   async #takeLogs({ catalog, places, isClean }: Adopting, hashKey: Uint8Array): Promise<PartitionLog[]> {
-    const seals = { keyHasher: new KeyHasher(hashKey), gathering: new SerialQueue() }
+    const seals = { keyHasher: new KeyHasher(hashKey), gathering: new SerialQueue(), thread: undefined }
     const byId = new Map(places.map((place) => [place.logId, place]))
     const logs: PartitionLog[] = []
     for (const log of logsOf(catalog, this.#paths)) {

@@ -1,7 +1,7 @@
 /**
  * The heart of an open, writable store: its logs and what they share.
  *
- * Owns     the committer, the journal, the marks, the open files, the index cache; which logs there are.
+ * Owns     the committer, the journal, the marks, the open files, the index cache, the thread; which logs there are.
  * Holds    What the parts ask of each other goes through here: each names what it needs as a `…Host`, and this is all
  *          of them. After the first failed sync nothing is written any more (P7).
  * Shared   one per open store; `store-open.ts` makes it, `store-close.ts` ends it.
@@ -13,6 +13,7 @@ import type { FileSystem } from './base/file-system.ts'
 import type { Clock } from './base/clock.ts'
 import { SerialQueue } from './base/serial-queue.ts'
 import { KeyHasher } from './base/siphash.ts'
+import type { TaskThread } from './base/task-thread.ts'
 import type { Journal, JournalHost } from './journal/journal.ts'
 import type { LogCheckpoint } from './journal/entry-format.ts'
 import { plainBatch } from './log/append.ts'
@@ -20,7 +21,7 @@ import type { AppendHost } from './log/append.ts'
 import { Committer } from './log/commit.ts'
 import type { CommitHost } from './log/commit-host.ts'
 import { syncSegments } from './log/flush.ts'
-import { isDiskFull } from './log/write-errors.ts'
+import { isPassing } from './log/write-errors.ts'
 import type { TransactionIndex } from './index/transaction-index.ts'
 import { loadAborted } from './log/load-aborted.ts'
 import type { IndexCache } from './log/load-indexes.ts'
@@ -42,7 +43,9 @@ import { StoreKeys } from './store-keys.ts'
 import type { KeysStore } from './store-keys.ts'
 import type { StoreMarks } from './store-marks.ts'
 import type { Reserve } from './store-reserve.ts'
+import { storeThread } from './store-thread.ts'
 import type { StoreTime } from './store-time.ts'
+import type { StoreTasks } from './store-worker.ts'
 
 /** Segments that are synced at once when the ring comes around: one thread of four stays free for the journal. */
 const PARALLEL_SYNCS = 3
@@ -82,6 +85,8 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
   readonly maxQueuedBytes: number
   readonly keyHasher: KeyHasher
   readonly gathering: SerialQueue = new SerialQueue()
+  /** For work that would hold up the event loop; undefined: there are no threads. */
+  readonly thread: TaskThread<StoreTasks> | undefined
   readonly counters: { appendedRecords: number; appendedBytes: number; readRecords: number; readBytes: number }
   /** By log id. */
   readonly logs: Map<number, PartitionLog>
@@ -112,6 +117,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.slowWriteMs = parts.options.tuning.slowWriteMs
     this.maxQueuedBytes = parts.options.maxQueuedBytes
     this.keyHasher = new KeyHasher(parts.hashKey)
+    this.thread = storeThread(parts.options, parts.paths, parts.hashKey)
     this.counters = { appendedRecords: 0, appendedBytes: 0, readRecords: 0, readBytes: 0 }
     this.logs = new Map()
     this.keys = new StoreKeys(this)
@@ -375,9 +381,9 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
       segment.offsets = undefined
       segment.times = undefined
     } catch (error) {
-      // Damage and a full disk leave the segment as it is: it is tried again at the next open, or pass.
+      // Damage, a full disk, too many open files: it is as it was, and tried again at the next open, or pass.
       segment.isUnsealable = VarveError.is(error, 'CORRUPT')
-      if (segment.isUnsealable || isDiskFull(error)) return
+      if (segment.isUnsealable || isPassing(error)) return
       this.committer.fail(error)
     }
   }

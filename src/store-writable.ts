@@ -167,6 +167,7 @@ export class WritableStore implements Store {
     await this.#maintenance.stop()
     await engine.committer.quiet()
     for (const log of engine.logs.values()) await log.structure.idle()
+    await engine.thread?.close()
     try {
       // What found no room in its segment is in the journal: the next open brings it there.
       const isWhole = engine.committer.failure === undefined && !engine.committer.isFull

@@ -5,6 +5,7 @@ import type { FileSystem } from './base/file-system.ts'
 import { nodeClock } from './base/node-clock.ts'
 import { nodeFileSystem } from './base/node-file-system.ts'
 import { nodeRandom } from './base/node-random.ts'
+import { nodeThreads } from './base/node-thread.ts'
 import type { TracingChannels } from './base/api-diagnostics.ts'
 import { recoveryChannel, traced } from './base/diagnostics.ts'
 import type { OpenOptions, ReadStore, Store } from './base/api-store.ts'
@@ -36,7 +37,7 @@ export function openStore(
 /** With a mode that is known only at run time: the part that both have. */
 export function openStore(directory: string, options: OpenOptions): Promise<ReadStore>
 export async function openStore(directory: string, options?: OpenOptions): Promise<ReadStore> {
-  doors ??= { fileSystem: nodeFileSystem(), clock: nodeClock(), random: nodeRandom() }
+  doors ??= { fileSystem: nodeFileSystem(), clock: nodeClock(), random: nodeRandom(), threads: nodeThreads() }
   const given = resolveOpenOptions(options, doors)
   const resolved = { ...given, fileSystem: sessionOf(given.fileSystem) }
   const path = checkDirectory(directory)

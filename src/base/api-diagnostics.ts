@@ -35,7 +35,10 @@ export interface TracingChannels {
 
 /** The plain channels: one message per event. */
 export interface EventChannels {
-  /** Something takes far longer than it should. */
+  /**
+   * Something takes far longer than it should. `'cleaner'`: the store's background thread died, was silent for `ms` and
+   * was ended, or cannot start; its work is done again, or without it. Nothing is lost by that.
+   */
   'varve:stall': {
     readonly directory: string
     readonly what: 'sync' | 'queue' | 'local-full' | 'remote' | 'cleaner' | 'reader' | 'key-map-off'

@@ -14,8 +14,17 @@ export function damagedSegment(
   what: string,
   offset: number,
 ): VarveError<'CORRUPT'> {
-  const { topic, partition } = log
-  const path = segment.data.path
+  return damagedFile(log, segment.data.path, position, what, offset)
+}
+
+/** The same, by the path of its data file. */
+export function damagedFile(
+  { topic, partition }: Pick<PartitionLog, 'topic' | 'partition'>,
+  path: string,
+  position: number,
+  what: string,
+  offset: number,
+): VarveError<'CORRUPT'> {
   return new VarveError(
     'CORRUPT',
     `${topic}/${partition} is damaged at byte ${position} of ${path}, offset ${offset}: ${what}. ` +

@@ -11,15 +11,15 @@
  *   4  rename it, sync the directory             (from here on the segment is believed without reading it)
  *
  * Holds    E7. Block hashes and keys come from the bytes of the data file, read back (`seal-sidecar.ts`). A failed sync
- *          ends all writing; damage and a full disk only delay the seal.
- * Shared   one at a time per log, beside appends and reads.
+ *          ends all writing; damage, a full disk and too many open files only delay the seal.
+ * Shared   one at a time per log, beside appends and reads. Step 3 is the background thread's, where there is one.
  */
 import type { FileSystem } from '../base/file-system.ts'
 import type { Segment } from '../segment/segment.ts'
 import { segmentFile } from '../segment/segment-files.ts'
 import type { SegmentFileKind } from '../segment/segment-files.ts'
 import { closedFile } from './load-indexes.ts'
-import { writeSidecar } from './seal-sidecar.ts'
+import { makeSidecar } from './seal-sidecar.ts'
 import type { SealedLog, SealHost } from './seal-sidecar.ts'
 
 const NOTHING = new Uint8Array(0)
@@ -53,7 +53,7 @@ export async function sealSegment(host: SealHost, log: SealedLog, segment: Segme
     producerState,
   }
   const temporary = segmentFile(segment.directory, segment.baseOffset, 'varve', 'tmp')
-  await host.gathering.run(() => writeSidecar(host, log, segment, sealed, temporary))
+  await host.gathering.run(() => makeSidecar(host, log, segment, sealed, temporary))
   fileSystem.renameSync(temporary, pathOf(segment, 'varve'))
   await fileSystem.syncDirectory(segment.directory)
   segment.namesSynced = true

@@ -3,7 +3,7 @@
  * command, on every Node at hand.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -34,6 +34,18 @@ for await (const record of topic.read()) seen += new TextDecoder().decode(record
 if (seen !== 'one') throw new Error('read back: ' + seen)
 await store.close()
 console.log('ok ' + receipt.offset)
+`
+
+const USE_THREAD = `
+let workers = 0, stalls = 0
+process.on('worker', () => workers++)
+channel('varve:stall').subscribe(() => stalls++)
+const topic = await store.topic('things', { create: 'must', config: { segmentBytes: '1MiB' } })
+const value = new Uint8Array(1000)
+for (let n = 0; n < 25; n++) await topic.appendMany(Array.from({ length: 100 }, () => ({ value })))
+await store.close()
+const sealed = readdirSync(directory + '/log/things-0').filter((name) => name.endsWith('.varve')).length
+console.log('ok ' + sealed + ' sealed, ' + workers + ' worker, ' + stalls + ' stalls')
 `
 
 const USE_CODECS = `
@@ -67,6 +79,20 @@ const PROGRAMS = {
 async function main() {
 const store = await openStore('./by-require')
 ${USE_IT}}
+main()
+`,
+  'thread.mjs': `import { openStore } from 'varve'
+import { channel } from 'node:diagnostics_channel'
+import { readdirSync } from 'node:fs'
+const directory = process.argv[2] ?? './thread-by-import'
+const store = await openStore(directory)\n${USE_THREAD}`,
+  'thread.cjs': `const { openStore } = require('varve')
+const { channel } = require('node:diagnostics_channel')
+const { readdirSync } = require('node:fs')
+async function main() {
+const directory = './thread-by-require'
+const store = await openStore(directory)
+${USE_THREAD}}
 main()
 `,
   'testing.mjs': `import * as testing from 'varve/testing'\nconsole.log('ok ' + Object.keys(testing).length)\n`,
@@ -184,6 +210,19 @@ describe.each(supported)('on Node $name', (runtime) => {
       stdout: expect.stringMatching(/^ok /) as string,
       stderr: '',
     })
+  })
+
+  test('segments are sealed in a thread, and without one where its file is missing', () => {
+    const said = (name: string, ...more: string[]): unknown => {
+      const { status, stdout, stderr } = runIn(folder, runtime, [name, ...more])
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+      return stdout.trimEnd()
+    }
+    expect(said('thread.mjs', './threaded')).toBe('ok 2 sealed, 1 worker, 0 stalls')
+    const entry = join(folder, 'node_modules/varve/dist/store-worker.js')
+    renameSync(entry, `${entry}.gone`)
+    expect(said('thread.mjs', './inline')).toBe('ok 2 sealed, 1 worker, 1 stalls')
+    renameSync(`${entry}.gone`, entry)
   })
 
   test('lz4 and snappy ask for their packages, and work once these are there', () => {

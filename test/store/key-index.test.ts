@@ -3,6 +3,7 @@
  */
 import { beforeAll, expect, test } from 'vitest'
 import type { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
+import { errnoError } from '../../src/base/sim-errno.ts'
 import { nodeFileSystem } from '../../src/base/node-file-system.ts'
 import { initHashes } from '../../src/base/xxh64.ts'
 import { ATTRIBUTES, BATCH_LENGTH, BEFORE_LENGTH, CRC, RECORDS } from '../../src/segment/batch-format.ts'
@@ -125,6 +126,26 @@ test('close, reopen and a crash keep it; what a crash left unsealed gets it', as
   expect(await collected(killed.verify({ deep: true }))).toEqual([])
   await killed.close()
 })
+
+for (const errno of ['EMFILE', 'ENOSPC'] as const) {
+  test(`a seal that finds no room is done later: ${errno}`, async () => {
+    const place = new Simulated()
+    const store = await place.open()
+    const topic = await store.topic('t', { create: 'must', config: { segmentBytes: '4KiB' } })
+    let failed = 0
+    place.fileSystem.onOperation(({ kind, path, phase }) => {
+      if (kind !== 'create' || phase !== 'before' || !path.endsWith('.varve.tmp') || failed++ > 0) return
+      throw errnoError(errno, 'open', path)
+    })
+    for (let n = 0; n < 4; n++) await topic.append({ key: raw(`key ${n}`), value: raw('x'.repeat(1000)) })
+    await place.clock.advance(1000)
+    expect([failed, sidecarsIn(place.fileSystem, LOG)]).toEqual([1, []])
+    await place.clock.advance(20_000)
+    expect(expectKeys(place.fileSystem, LOG)).toEqual({ sidecars: 1, entries: 3 })
+    expect((await topic.append({ key: null, value: raw('on') })).offset).toBe(4)
+    await store.close()
+  })
+}
 
 test('a crash at any step of a seal leaves a whole one or none', async () => {
   const place = new Simulated()
