@@ -15,6 +15,7 @@ import { VarveError } from './base/errors.ts'
 import type { ResolvedReadOptions } from './base/read-options.ts'
 import type { StoredBatch } from './topic-batch.ts'
 import { type PartitionRead } from './topic-read-partition.ts'
+import { recordUnlessSkipped } from './topic-undecodable.ts'
 
 /** What to read, and how to open its partitions. */
 export interface ReadPlan<K, V, N extends string> {
@@ -120,7 +121,7 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
           batch = undefined
           break
         }
-        const record = this.#decode(batch, index)
+        const record = recordUnlessSkipped(batch, index, this.#plan.options.onUndecodable)
         this.#handedOut(batch.partition, batch.offsets[index++]! + 1)
         if (record !== undefined) return { done: false, value: record }
       }
@@ -155,17 +156,6 @@ export class TopicReader<K, V, N extends string> implements Reader<K, V, N> {
         }
       },
       return: () => this.#return(),
-    }
-  }
-
-  #decode(batch: StoredBatch<K, V, N>, index: number): LogRecord<K, V, N> | undefined {
-    try {
-      return batch.recordAt(index)
-    } catch (error) {
-      const { onUndecodable } = this.#plan.options
-      if (onUndecodable === 'throw' || !VarveError.is(error, 'UNDECODABLE')) throw error
-      if (onUndecodable !== 'skip') onUndecodable(rawRecord(batch, index), error)
-      return undefined
     }
   }
 
@@ -311,23 +301,4 @@ function serial<T>(task: () => Promise<T>): (() => Promise<T>) & { isBusy(): boo
     return result
   }
   return Object.assign(run, { isBusy: () => last !== undefined })
-}
-
-function rawRecord<K, V, N extends string>(
-  batch: StoredBatch<K, V, N>,
-  index: number,
-): LogRecord<Uint8Array<ArrayBuffer> | null, Uint8Array<ArrayBuffer>> {
-  return {
-    topic: batch.topic,
-    partition: batch.partition,
-    offset: batch.offsets[index]!,
-    timestamp: batch.timestamps[index]!,
-    key: ownBytes(batch.keyBytes(index)),
-    value: ownBytes(batch.valueBytes(index)),
-    headers: batch.headersAt(index),
-  }
-}
-
-function ownBytes(bytes: Uint8Array | null): Uint8Array<ArrayBuffer> | null {
-  return bytes === null ? null : Uint8Array.from(bytes)
 }

@@ -139,6 +139,11 @@ export class PooledFile {
     return this.#pool.create(this)
   }
 
+  /** Another file of the same pool. */
+  beside(path: string): PooledFile {
+    return this.#pool.file(path)
+  }
+
   pin(): void {
     this.#pins++
   }

@@ -132,6 +132,13 @@ export class KeyIndex {
     return index
   }
 
+  /** The same with a directory of its own: what it was read with may go. */
+  alone(): KeyIndex {
+    const { buffer, byteOffset, byteLength } = this.#directory
+    const directory = new DataView(buffer.slice(byteOffset, byteOffset + byteLength))
+    return new KeyIndex(directory, this.entryCount, this.position, this.length)
+  }
+
   /** Word 0 of the first identity of a block. */
   firstWord(block: number): number {
     return this.#directory.getUint32(FIRST_WORDS + block * FIRST_WORD_BYTES)
@@ -147,6 +154,18 @@ export class KeyIndex {
       else high = middle
     }
     return Math.max(0, low - 1)
+  }
+
+  /** The last block that may hold an identity that begins with `word0`; -1: none may. */
+  lastBlock(word0: number): number {
+    let low = 0
+    let high = this.blockCount
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.firstWord(middle) <= word0) low = middle + 1
+      else high = middle
+    }
+    return low - 1
   }
 
   /** From the first such block on: whether this one may hold it too. */

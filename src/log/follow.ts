@@ -242,7 +242,7 @@ export class FollowedLog extends PartitionLog {
       if (segment.phase === 'retired') continue
       segment.phase = 'retired'
       this.door.indexes.drop(segment)
-      segment.whenUnread(() => segment.data.closeSync())
+      segment.whenUnread(() => segment.closeFiles())
     }
   }
 }

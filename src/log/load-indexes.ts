@@ -9,7 +9,10 @@
 import type { FileSystem } from '../base/file-system.ts'
 import { fileError } from '../base/errors.ts'
 import { readFileSync } from '../base/read-file.ts'
+import type { KeyHasher } from '../base/siphash.ts'
 import { xxh64 } from '../base/xxh64.ts'
+import { secretCheckOf } from '../index/key-index.ts'
+import type { KeyIndex } from '../index/key-index.ts'
 import { OffsetIndex } from '../index/offset-index.ts'
 import { TimeIndex } from '../index/time-index.ts'
 import { TransactionIndex } from '../index/transaction-index.ts'
@@ -24,6 +27,8 @@ import type { Sidecar } from '../segment/sidecar.ts'
 const MAX_INDEX = 1024 * 1024 * 1024
 /** In memory an entry of the time index is 12 bytes, one of the offset index 8. */
 const ENTRY_BYTES = 20
+/** A block of a key index in its directory. */
+const KEY_BLOCK_ENTRY_BYTES = 4
 /** An aborted transaction in memory, about. */
 const ABORTED_BYTES = 64
 const NO_TRANSACTIONS = new TransactionIndex()
@@ -79,6 +84,20 @@ export class IndexCache {
     this.#hold(segment, aborted.count * ABORTED_BYTES)
   }
 
+  /**
+   * The key index of a sealed segment; undefined: it has none that can be believed, or one under another secret than
+   * the hasher's, whose result is of no further use.
+   */
+  loadKeys(segment: Segment, hasher: KeyHasher): KeyIndex | undefined {
+    if (segment.phase !== 'sealed') return undefined
+    if (segment.keyIndex === undefined) {
+      const found = readSidecar(this.#fileSystem, segment)?.keyIndex
+      segment.keyIndex = found?.secretCheck === secretCheckOf(hasher) ? found.alone() : 'none'
+      if (segment.keyIndex !== 'none') this.#hold(segment, segment.keyIndex.blockCount * KEY_BLOCK_ENTRY_BYTES)
+    }
+    return segment.keyIndex === 'none' ? undefined : segment.keyIndex
+  }
+
   #findAborted(segment: Segment, file: ClosedIndex): TransactionIndex | undefined {
     const bytes = this.#read(segment, 'txnindex')
     if (bytes !== undefined && isFile(bytes, file))
@@ -97,6 +116,7 @@ export class IndexCache {
     this.#bytes -= bytes
     segment.offsets = undefined
     segment.times = undefined
+    segment.keyIndex = undefined
     if (segment.abortedFile !== undefined) segment.aborted = undefined
   }
 

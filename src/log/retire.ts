@@ -26,7 +26,7 @@ export function retireSegments(
     const vanish = (): void => {
       segment.whenUnread(() => {
         segment.unpin()
-        tried(() => segment.data.closeSync())
+        tried(() => segment.closeFiles())
         for (const path of paths) tried(() => log.fileSystem.unlinkSync(path))
       })
     }
@@ -41,7 +41,7 @@ function markDeleted(log: PartitionLog, segment: Segment): string[] {
     const path = segmentFile(segment.directory, segment.baseOffset, kind)
     const deleted = segmentFile(segment.directory, segment.baseOffset, kind, 'deleted')
     if (!tried(() => log.fileSystem.renameSync(path, deleted))) continue
-    if (kind === 'log') segment.data.renamed(deleted)
+    segment.renamed(kind, deleted)
     paths.push(deleted)
   }
   return paths

@@ -3,12 +3,16 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { errnoOf } from '../base/errors.ts'
+import type { File } from '../base/file-system.ts'
 import type { TransactionIndex } from '../index/transaction-index.ts'
 import type { Segment } from '../segment/segment.ts'
 import { damagedSegment } from './damage.ts'
 import type { PartitionLog } from './log.ts'
 import type { ReadBudget } from './read-budget.ts'
 
+/** A point read above this turns its file asynchronous for a while, where `localReads` is `'auto'`. */
+const SLOW_READ_MS = 1
+const SLOW_FOR_MS = 10_000
 const MOST_LOOKS = 20
 const LOOK_MS = 5
 
@@ -30,6 +34,37 @@ export interface ScanHost {
    * files; elsewhere a missing file is damage.
    */
   readonly lookAgain?: (() => Promise<void>) | undefined
+}
+
+/** Point reads mostly hit the page cache, where a synchronous call costs a fraction of a hop to another thread. */
+export function pointRead(
+  host: ScanHost,
+  segment: Segment,
+  file: File,
+  into: Uint8Array,
+  position: number,
+): Promise<number> {
+  if (!readsAtOnce(host, segment)) return file.read(into, position)
+  return Promise.resolve(pointReadSync(host, segment, file, into, position))
+}
+
+/** Point reads of this segment wait for the file. */
+export function readsAtOnce({ clock, pointReads }: ScanHost, segment: Segment): boolean {
+  return pointReads === 'sync' || (pointReads === 'auto' && clock.monotonicMs() >= segment.slowUntilMs)
+}
+
+export function pointReadSync(
+  { clock, pointReads }: ScanHost,
+  segment: Segment,
+  file: File,
+  into: Uint8Array,
+  position: number,
+): number {
+  if (pointReads !== 'auto') return file.readSync(into, position)
+  const startMs = clock.monotonicMs()
+  const got = file.readSync(into, position)
+  if (clock.monotonicMs() - startMs > SLOW_READ_MS) segment.slowUntilMs = startMs + SLOW_FOR_MS
+  return got
 }
 
 /** Loads the indexes of a segment, at once. When its files are gone: a promise of its having left the log. */

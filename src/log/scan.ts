@@ -24,16 +24,13 @@ import { emptyFacts, Segment } from '../segment/segment.ts'
 import { BlockMemory } from './block-memory.ts'
 import { damagedSegment, missingOffsets } from './damage.ts'
 import type { PartitionLog } from './log.ts'
-import { leftLog, loadIndexes } from './scan-host.ts'
+import { leftLog, loadIndexes, pointRead } from './scan-host.ts'
 import type { ScanHost } from './scan-host.ts'
 import { applyIfPossible } from './pending-tail.ts'
 import type { PendingTail } from './pending.ts'
 
 const HEADROOM = 64 * 1024
 const SMALLEST_BLOCK = 64 * 1024
-/** A point read above this turns its file asynchronous for a while, where `localReads` is `'auto'`. */
-const SLOW_READ_MS = 1
-const SLOW_FOR_MS = 10_000
 
 /** Ahead; the same in memory apart from all else, for callers look into it; or one small block at a time. */
 export type Reading = 'ahead' | 'shown' | 'point'
@@ -328,15 +325,8 @@ export class LogScan {
     return { segment, slab, start: HEADROOM, position, end: HEADROOM + length, fileEnd }
   }
 
-  /** Point reads mostly hit the page cache, where a synchronous call costs a fraction of a hop to another thread. */
   #fill(segment: Segment, file: File, into: Uint8Array, position: number): Promise<number> {
-    const { clock, pointReads } = this.#host
-    const isSlow = pointReads === 'auto' && clock.monotonicMs() < segment.slowUntilMs
-    if (this.#reading !== 'point' || pointReads === 'async' || isSlow) return file.read(into, position)
-    const startMs = clock.monotonicMs()
-    const got = file.readSync(into, position)
-    if (clock.monotonicMs() - startMs > SLOW_READ_MS) segment.slowUntilMs = startMs + SLOW_FOR_MS
-    return Promise.resolve(got)
+    return this.#reading === 'point' ? pointRead(this.#host, segment, file, into, position) : file.read(into, position)
   }
 
   /** Works on the data file of a segment; undefined when it has left the log. */

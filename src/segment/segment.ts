@@ -13,10 +13,12 @@ import { errnoOf, VarveError } from '../base/errors.ts'
 import type { FilePool, PooledFile } from '../base/file-pool.ts'
 import { invariant } from '../base/invariant.ts'
 import { OffsetIndex } from '../index/offset-index.ts'
+import type { KeyIndex } from '../index/key-index.ts'
 import { TimeIndex } from '../index/time-index.ts'
 import { TransactionIndex } from '../index/transaction-index.ts'
 import type { AbortedTransaction } from '../index/transaction-index.ts'
 import { segmentFile } from './segment-files.ts'
+import type { SegmentFileKind } from './segment-files.ts'
 import type { EpochStart, SidecarSummary } from './sidecar-sections.ts'
 
 export type SegmentPhase = 'active' | 'sealing' | 'sealed' | 'retired'
@@ -85,6 +87,8 @@ export class Segment {
   aborted: TransactionIndex | undefined
   /** What its transaction index is as a file. */
   abortedFile: ClosedIndex | undefined
+  /** Where its keys are, loaded at need when sealed; `'none'`: nobody can say, and who wants one walks it. */
+  keyIndex: KeyIndex | 'none' | undefined
   /** Offsets of batches that could not be read when its markers were gathered: what they decided is not known. */
   unread: OffsetRange[] | undefined
   /** It cannot be sealed: some of its bytes are damaged. */
@@ -99,6 +103,7 @@ export class Segment {
   slowUntilMs = 0
   /** Since when it has readers, on monotonic time. */
   readSinceMs: number | undefined
+  #sidecar: PooledFile | undefined
   #bytesSinceIndex = 0
   #readers = 0
   #whenUnread: (() => void) | undefined
@@ -167,6 +172,24 @@ export class Segment {
 
   get sizeBytes(): number {
     return this.facts.sizeBytes
+  }
+
+  /** The file of its sidecar, of which the key index is read block by block. */
+  get sidecar(): PooledFile {
+    this.#sidecar ??= this.data.beside(segmentFile(this.directory, this.baseOffset, 'varve'))
+    return this.#sidecar
+  }
+
+  /** A file of it has another name now; an open one stays open. */
+  renamed(kind: SegmentFileKind, path: string): void {
+    if (kind === 'log') this.data.renamed(path)
+    if (kind === 'varve') this.sidecar.renamed(path)
+  }
+
+  /** It has left its log, and nobody reads it any more. */
+  closeFiles(): void {
+    this.data.closeSync()
+    this.#sidecar?.closeSync()
   }
 
   get bytesSinceIndex(): number {
