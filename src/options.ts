@@ -11,6 +11,7 @@ import { flag, invalidOption, oneOf, optionsObject, signalOf } from './base/chec
 import type { Clock } from './base/clock.ts'
 import type { FileSystem } from './base/file-system.ts'
 import type { Random } from './base/random.ts'
+import { KeyHasher } from './base/siphash.ts'
 import type { ThreadDoor } from './base/task-thread.ts'
 import { parseDuration, parseInteger, parseSize } from './base/units.ts'
 
@@ -43,6 +44,8 @@ export interface Tuning {
   readonly keyCheckpointLag: number
   /** Longest time between a direct group and the entry that names its end, on an idle store. */
   readonly directEntryMs: number
+  /** Gives keys their identities; a weak one gives one identity to many. */
+  readonly keyHasher: (secret: Uint8Array) => KeyHasher
 }
 
 /** Open options under this key are ours alone. */
@@ -140,9 +143,14 @@ function door<T extends { readonly '~varve': string }>(given: T | undefined, sta
   throw invalidOption(kind, found, `a ${kind} of this package, such as one of varve/testing`)
 }
 
+function hasherOf(secret: Uint8Array): KeyHasher {
+  return new KeyHasher(secret)
+}
+
 function resolveTuning(given: TuningOptions): Tuning {
   const { journal = {}, groupBytes = 4 * MIB, directGroupBytes = 256 * KIB, directEntryMs = 100 } = given
   const { largeWriteBytes = 2 * MIB, slowWriteMs = 2, keyCheckpointLag = 20_000 } = given
+  const { keyHasher = hasherOf } = given
   const fileBytes = parseInteger(journal.fileBytes ?? 4 * MIB, 'journal.fileBytes', 4 * JOURNAL_BLOCK_BYTES)
   if (fileBytes % JOURNAL_BLOCK_BYTES !== 0) throw invalidOption('journal.fileBytes', fileBytes, 'a multiple of 4 KiB')
   return Object.freeze({
@@ -153,6 +161,7 @@ function resolveTuning(given: TuningOptions): Tuning {
     largeWriteBytes: parseInteger(largeWriteBytes, 'largeWriteBytes', 1),
     slowWriteMs: parseInteger(slowWriteMs, 'slowWriteMs'),
     keyCheckpointLag: parseInteger(keyCheckpointLag, 'keyCheckpointLag'),
+    keyHasher,
   })
 }
 

@@ -12,7 +12,7 @@ import type { FilePool } from './base/file-pool.ts'
 import type { FileSystem } from './base/file-system.ts'
 import type { Clock } from './base/clock.ts'
 import { SerialQueue } from './base/serial-queue.ts'
-import { KeyHasher } from './base/siphash.ts'
+import type { KeyHasher } from './base/siphash.ts'
 import type { TaskThread } from './base/task-thread.ts'
 import type { Journal, JournalHost } from './journal/journal.ts'
 import type { LogCheckpoint } from './journal/entry-format.ts'
@@ -116,7 +116,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.largeWriteBytes = parts.options.tuning.largeWriteBytes
     this.slowWriteMs = parts.options.tuning.slowWriteMs
     this.maxQueuedBytes = parts.options.maxQueuedBytes
-    this.keyHasher = new KeyHasher(parts.hashKey)
+    this.keyHasher = parts.options.tuning.keyHasher(parts.hashKey)
     this.thread = storeThread(parts.options, parts.paths, parts.hashKey)
     this.counters = { appendedRecords: 0, appendedBytes: 0, readRecords: 0, readBytes: 0 }
     this.logs = new Map()
@@ -230,7 +230,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
       segment.phase = 'retired'
       this.indexes.drop(segment)
       segment.unpin()
-      segment.whenUnread(() => segment.data.closeSync())
+      segment.whenUnread(() => segment.closeFiles())
     }
     this.logs.delete(log.id)
     this.clearMark(log.id)

@@ -14,6 +14,7 @@ import { fileError, VarveError } from './base/errors.ts'
 import type { FileSystem } from './base/file-system.ts'
 import { checkTopicName, isInternalName } from './base/topic-definition.ts'
 import type { TopicDefinition } from './base/topic-definition.ts'
+import { SIPHASH_BYTES } from './base/siphash.ts'
 import { initHashes } from './base/xxh64.ts'
 import { loadAborted } from './log/load-aborted.ts'
 import type { FollowedLog } from './log/follow.ts'
@@ -24,11 +25,14 @@ import type { StorePaths } from './segment/segment-files.ts'
 import { checkStore } from './store-directory.ts'
 import { Follower } from './store-follower.ts'
 import type { FollowedTopic } from './store-follower.ts'
+import { readIdentity } from './store-identity.ts'
 import { codecDifferences, conflict, missing } from './store-topics.ts'
 import { verifyStore } from './store-verify.ts'
 import { TopicReads } from './topic.ts'
 import { ReadBudget } from './log/read-budget.ts'
 import type { PartitionHost } from './topic-partition.ts'
+
+type RawKeyedTopic = KeyedTopic<Bytes | null, Bytes, string, Uint8Array | null>
 
 const RAW_KEY = nullable(bytes())
 const RAW_VALUE = bytes()
@@ -47,6 +51,11 @@ export async function openReadOnly(directory: string, options: ResolvedOpenOptio
   }
 }
 
+/** Key indexes under another secret are not believed, so one that cannot be told does no harm. */
+function hashKeyOf(options: ResolvedOpenOptions, paths: StorePaths): Uint8Array {
+  return readIdentity(options.fileSystem, paths)?.hashKey ?? new Uint8Array(SIPHASH_BYTES)
+}
+
 class ReadOnlyStore implements ReadStore {
   readonly #options: ResolvedOpenOptions
   readonly #paths: StorePaths
@@ -61,6 +70,7 @@ class ReadOnlyStore implements ReadStore {
     this.#paths = paths
     this.#follower = follower
     this.#readBudget = new ReadBudget(options.memoryBytes / 4)
+    const keyHasher = options.tuning.keyHasher(hashKeyOf(options, paths))
     this.#partitions = {
       directory: paths.root,
       clock: options.clock,
@@ -71,6 +81,8 @@ class ReadOnlyStore implements ReadStore {
         const { indexes, fileSystem } = (log as FollowedLog).door
         return loadAborted(indexes, fileSystem, log, segment)
       },
+      keyHasher,
+      loadKeys: (log, segment) => (log as FollowedLog).door.indexes.loadKeys(segment, keyHasher),
       countRead: (count) => (this.#readBytes += count),
       lookAgain: () => follower.lookAgain(),
       deleteBefore: undefined,
@@ -80,12 +92,12 @@ class ReadOnlyStore implements ReadStore {
   topic<K, V, N extends string, KIn, VIn>(
     definition: TopicDefinition<K, V, N, KIn, VIn>,
     options?: Signal,
-  ): Promise<KeyedTopic<K, V, N>>
-  topic(name: string, options?: Signal): Promise<KeyedTopic<Bytes | null, Bytes>>
+  ): Promise<KeyedTopic<K, V, N, KIn>>
+  topic(name: string, options?: Signal): Promise<RawKeyedTopic>
   async topic<K, V, N extends string, KIn, VIn>(
     wanted: TopicDefinition<K, V, N, KIn, VIn> | string,
     options?: Signal,
-  ): Promise<KeyedTopic<K, V, N> | KeyedTopic<Bytes | null, Bytes>> {
+  ): Promise<KeyedTopic<K, V, N, KIn> | RawKeyedTopic> {
     this.#check(options)
     if (typeof wanted === 'string') {
       return new TopicReads(wanted, await this.#find(wanted), this.#partitions, { key: RAW_KEY, value: RAW_VALUE })

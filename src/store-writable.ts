@@ -58,6 +58,10 @@ export class WritableStore implements Store {
       readBudget: engine.readBudget,
       loadIndexes: (log, segment) => engine.loadIndexes(log, segment),
       loadAborted: (log, segment) => engine.loadAborted(log, segment),
+      get keyHasher() {
+        return engine.keyHasher
+      },
+      loadKeys: (_log, segment) => engine.indexes.loadKeys(segment, engine.keyHasher),
       countRead: (bytes, records) => engine.countRead(bytes, records),
       deleteBefore: (log, offset) => log.structure.run(() => raiseStart(engine, log, offset)),
     }

@@ -30,7 +30,7 @@ const HEADERS_END = 5
 const HEADER_COUNT = 6
 const PLACES = 7
 
-const NO_HEADER_LIST: RecordHeaders = Object.freeze([])
+export const NO_HEADER_LIST: RecordHeaders = Object.freeze([])
 
 export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
   readonly partition: number
@@ -179,6 +179,22 @@ export class StoredBatch<K, V, N extends string> implements Batch<K, V, N> {
   /** @internal */
   keyBytes(index: number): Uint8Array | null {
     return this.#bytesAt(index * PLACES + KEY_START)
+  }
+
+  /** @internal */
+  isTombstone(index: number): boolean {
+    return this.#places[index * PLACES + VALUE_START] === -1
+  }
+
+  /** @internal The record has this key. */
+  hasKey(index: number, key: Uint8Array): boolean {
+    const at = index * PLACES
+    const keyStart = this.#places[at + KEY_START]!
+    if (keyStart === -1 || this.#places[at + KEY_END]! - keyStart !== key.length) return false
+    const { bytes, start } = this.#source
+    const from = keyStart - start
+    for (let i = 0; i < key.length; i++) if (bytes[from + i] !== key[i]) return false
+    return true
   }
 
   /** @internal */

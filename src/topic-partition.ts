@@ -8,9 +8,9 @@ import { VarveError } from './base/errors.ts'
 import { timeOf } from './base/read-options.ts'
 import { parseInteger } from './base/units.ts'
 import { findTime } from './log/find-time.ts'
+import type { KeyHost } from './log/key-places.ts'
 import type { PartitionLog } from './log/log.ts'
 import { applyIfPossible } from './log/pending-tail.ts'
-import type { ScanHost } from './log/scan-host.ts'
 import type { Segment } from './segment/segment.ts'
 import type { RecordDecoder } from './topic-batch.ts'
 import { PartitionRead } from './topic-read-partition.ts'
@@ -19,7 +19,7 @@ import { PartitionRead } from './topic-read-partition.ts'
 const POINT_BLOCK_BYTES = 64 * 1024
 
 /** What a partition needs of its store. */
-export interface PartitionHost extends ScanHost {
+export interface PartitionHost extends KeyHost {
   /** The store's directory, for whoever listens. */
   readonly directory: string
   /** Raises the log start; undefined in a read-only store. */

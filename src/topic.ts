@@ -4,9 +4,18 @@
  * Owns     the codecs of one handle. The logs are the store's; several handles may share them.
  */
 import type { TracingChannels } from './base/api-diagnostics.ts'
-import type { Partition, Reader, ReadOptions } from './base/api-read.ts'
-import type { AppendOptions, NewRecord, Receipt, Signal, Writer, WriterOptions } from './base/api-records.ts'
-import type { ResolvedTopicConfig, Topic } from './base/api-topic.ts'
+import type { DecodeOptions, LatestReader, Partition, Reader, ReadOptions } from './base/api-read.ts'
+import type {
+  AppendOptions,
+  LiveRecord,
+  LogRecord,
+  NewRecord,
+  Receipt,
+  Signal,
+  Writer,
+  WriterOptions,
+} from './base/api-records.ts'
+import type { KeyedTopic, ResolvedTopicConfig, Topic } from './base/api-topic.ts'
 import { decoderOf } from './base/codec-face.ts'
 import type { Codec } from './base/codec-face.ts'
 import { checkPartition, resolveReadOptions } from './base/read-options.ts'
@@ -18,6 +27,7 @@ import type { Engine } from './store-engine.ts'
 import { TopicAppender } from './topic-append.ts'
 import type { RecordDecoder } from './topic-batch.ts'
 import { RecordEncoder } from './topic-encode.ts'
+import { TopicKeys } from './topic-keys.ts'
 import { TopicPartition } from './topic-partition.ts'
 import type { PartitionHost } from './topic-partition.ts'
 import { PartitionRead } from './topic-read-partition.ts'
@@ -38,18 +48,14 @@ export interface TopicCodecs<K, V, KIn, VIn> {
 }
 
 /** Reading a topic: the part that read-only stores have too. */
-export class TopicReads<K, V, N extends string> {
+export class TopicReads<K, V, N extends string, KIn> implements KeyedTopic<K, V, N, KIn> {
   readonly name: N
   readonly #state: TopicState
   readonly #host: PartitionHost
   readonly #decoder: RecordDecoder<K, V, N>
+  readonly #keys: TopicKeys<K, V, N, KIn>
 
-  constructor(
-    name: N,
-    state: TopicState,
-    host: PartitionHost,
-    codecs: Pick<TopicCodecs<K, V, never, never>, 'key' | 'value'>,
-  ) {
+  constructor(name: N, state: TopicState, host: PartitionHost, codecs: TopicCodecs<K, V, KIn, never>) {
     this.name = name
     this.#state = state
     this.#host = host
@@ -58,6 +64,7 @@ export class TopicReads<K, V, N extends string> {
       key: codecs.key === undefined ? undefined : decoderOf(codecs.key),
       value: decoderOf(codecs.value),
     }
+    this.#keys = new TopicKeys(host, state, this.#decoder, codecs.key)
   }
 
   get partitions(): number {
@@ -85,6 +92,22 @@ export class TopicReads<K, V, N extends string> {
     return new TopicReader({ options: resolved, open, trace: () => this.#traced('batch', null) })
   }
 
+  get(key: KIn & {}, options?: Signal): Promise<LiveRecord<K, V, N> | undefined> {
+    return this.#keys.get(key, options)
+  }
+
+  getSync(key: KIn & {}): LiveRecord<K, V, N> | undefined {
+    return this.#keys.getSync(key)
+  }
+
+  history(key: KIn & {}, options?: Signal & DecodeOptions): AsyncIterableIterator<LogRecord<K, V, N>, undefined, void> {
+    return this.#keys.history(key, options)
+  }
+
+  latest(options?: Signal & DecodeOptions): LatestReader<K, V, N> {
+    return this.#keys.latest(options)
+  }
+
   #traced(what: 'batch', partition: number | null): TracingChannels['varve:read'] {
     return { directory: this.#host.directory, topic: this.name, partition, what }
   }
@@ -97,7 +120,7 @@ export class TopicReads<K, V, N extends string> {
 
 /** A topic of a store that is open for writing. */
 export class TopicHandle<K, V, N extends string, KIn, VIn>
-  extends TopicReads<K, V, N>
+  extends TopicReads<K, V, N, KIn>
   implements Topic<K, V, N, KIn, VIn>
 {
   readonly #engine: Engine

@@ -4,7 +4,7 @@
  * Holds    A read sees nothing above the high watermark, and by default nothing at or above the last stable offset.
  *          After `await append`, the same process sees the record.
  */
-import type { Bytes, LogRecord, Positions, Resource, Signal } from './api-records.ts'
+import type { Bytes, LiveRecord, LogRecord, Positions, Resource, Signal } from './api-records.ts'
 import type { VarveError } from './errors.ts'
 import type { Size } from './units.ts'
 
@@ -25,7 +25,7 @@ export interface DecodeOptions {
   /**
    * Default `'throw'`: UNDECODABLE with its place, before which `positions()` then stands. `'skip'` drops the record.
    * A function sees it, as stored, and then it is dropped; what the function throws ends the read. Applies to
-   * iteration: `at`, `keyAt` and `valueAt` always throw.
+   * iteration: `at`, `keyAt`, `valueAt` and `get` always throw.
    */
   readonly onUndecodable?:
     'throw' | 'skip' | ((record: LogRecord<Bytes | null, Bytes>, error: VarveError<'UNDECODABLE'>) => void) | undefined
@@ -100,6 +100,19 @@ export interface Batch<K, V, N extends string = string> extends Iterable<LogReco
   timestampAt(index: number): number
   /** The value's stored bytes without a copy: a view, valid until the next batch is pulled. */
   valueBytesAt(index: number): Uint8Array | null
+}
+
+/**
+ * The newest live record of every key, each at least once, in no order. It is iterated once; a second time is CLOSED.
+ * It ends as a reader does.
+ */
+export interface LatestReader<K, V, N extends string = string>
+  extends AsyncIterable<LiveRecord<K, V, N>, undefined, void>, Resource {
+  /**
+   * Fixed when `latest()` is called. What is handed out is at least as new, and a read from here misses no change after
+   * it; a change during the iteration may come twice.
+   */
+  readonly positions: Positions
 }
 
 /** Marks that every store knows. `logStart` <= `lastStable` <= `highWatermark`. */

@@ -80,6 +80,12 @@ export interface LogRecord<K, V, N extends string = string> {
   readonly headers: RecordHeaders
 }
 
+/** A record that is not a tombstone. */
+export interface LiveRecord<K, V, N extends string = string> extends LogRecord<K, V, N> {
+  /** The decoded value. */
+  readonly value: V
+}
+
 /** Where a record went and how safe it is. */
 export interface Receipt {
   /** The partition that it went to. */

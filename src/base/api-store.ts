@@ -35,9 +35,9 @@ export interface ReadStore extends Resource {
   topic<K, V, N extends string, KIn, VIn>(
     definition: TopicDefinition<K, V, N, KIn, VIn>,
     options?: Signal,
-  ): Promise<KeyedTopic<K, V, N>>
+  ): Promise<KeyedTopic<K, V, N, KIn>>
   /** Opens a topic as bytes, whatever its codecs. */
-  topic(name: string, options?: Signal): Promise<KeyedTopic<Bytes | null, Bytes>>
+  topic(name: string, options?: Signal): Promise<KeyedTopic<Bytes | null, Bytes, string, Uint8Array | null>>
   /** The names, sorted; `internal` adds the internal ones. */
   topics(options?: Signal & { readonly internal?: boolean | undefined }): Promise<string[]>
   /** Sees now what is durable now. Reads with `until: 'forever'` follow by themselves; a writable store always does. */

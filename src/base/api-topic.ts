@@ -3,8 +3,26 @@
  *
  * Holds    `ReadTopic` is what every handle can do, `LogTopic` what a Kafka cluster can do too, `Topic` everything.
  */
-import type { KeyedPartition, LogPartition, Partition, Reader, ReadOptions } from './api-read.ts'
-import type { AppendOptions, Bytes, NewRecord, Receipt, Signal, Writer, WriterOptions } from './api-records.ts'
+import type {
+  DecodeOptions,
+  KeyedPartition,
+  LatestReader,
+  LogPartition,
+  Partition,
+  Reader,
+  ReadOptions,
+} from './api-read.ts'
+import type {
+  AppendOptions,
+  Bytes,
+  LiveRecord,
+  LogRecord,
+  NewRecord,
+  Receipt,
+  Signal,
+  Writer,
+  WriterOptions,
+} from './api-records.ts'
 import type { Duration, Size } from './units.ts'
 
 /** A topic's config: Kafka's names in camelCase, Kafka's defaults except where said. */
@@ -131,15 +149,39 @@ export interface LogTopic<K, V, N extends string = string, KIn = K, VIn = V> ext
   writer(options?: WriterOptions): Writer<KIn, VIn>
 }
 
-/** A topic whose partitions can be read by offset. */
-export interface KeyedTopic<K, V, N extends string = string> extends ReadTopic<K, V, N> {
+/**
+ * Lookups by key, and by offset. They see committed records only, and never those of another key. A key is looked for
+ * in the partition that it belongs to now; a topic with `placement: 'manual'` and several partitions has no such one,
+ * and `get`, `getSync` and `history` are INVALID_OPTION there.
+ */
+export interface KeyedTopic<K, V, N extends string = string, KIn = K> extends ReadTopic<K, V, N> {
+  /**
+   * The newest record of a key; undefined when it has none or was deleted. Without a key map it searches the log,
+   * newest segment first, by the segments' key indexes. Throws UNDECODABLE, CORRUPT.
+   */
+  get(key: KIn & {}, options?: Signal): Promise<LiveRecord<K, V, N> | undefined>
+  /**
+   * As `get`, at once. Throws KEY_MAP_OFF without a key map or while it is being built, and WOULD_BLOCK when the record
+   * cannot be had at once: await `get` then.
+   */
+  getSync(key: KIn & {}): LiveRecord<K, V, N> | undefined
+  /**
+   * Every retained record of a key, tombstones too, oldest first, up to the end at the first pull. Throws UNDECODABLE,
+   * CORRUPT, from the iteration.
+   */
+  history(key: KIn & {}, options?: Signal & DecodeOptions): AsyncIterableIterator<LogRecord<K, V, N>, undefined, void>
+  /**
+   * The newest live record of every key, in no order; with `placement: 'manual'` of every key of each partition. Needs
+   * the key map: KEY_MAP_OFF.
+   */
+  latest(options?: Signal & DecodeOptions): LatestReader<K, V, N>
   /** One partition. Throws PARTITION_MISSING. */
   partition(index: number): KeyedPartition<K, V, N>
 }
 
 /** A topic of a writable store: everything. */
 export interface Topic<K, V, N extends string = string, KIn = K, VIn = V>
-  extends LogTopic<K, V, N, KIn, VIn>, KeyedTopic<K, V, N> {
+  extends LogTopic<K, V, N, KIn, VIn>, KeyedTopic<K, V, N, KIn> {
   /** The config in force. */
   readonly config: ResolvedTopicConfig
   /** As in LogTopic; also EXPECTATION_FAILED. */

@@ -6,7 +6,7 @@
  *          found out at the first pull.
  */
 import type { DecodeOptions, From, ReadOptions, Until } from './api-read.ts'
-import type { Positions } from './api-records.ts'
+import type { Positions, Signal } from './api-records.ts'
 import { invalidOption, oneOf, optionsObject, signalOf } from './checks.ts'
 import { VarveError } from './errors.ts'
 import { parseInteger, parseSize } from './units.ts'
@@ -66,6 +66,14 @@ export function resolveReadOptions(options: ReadOptions | undefined, topic: Read
     onUndecodable: undecodableRule(given.onUndecodable ?? 'throw'),
     signal: signalOf(given.signal),
   })
+}
+
+/** Options of a lookup by key that yields records. Throws INVALID_OPTION. */
+export function resolveLookupOptions(
+  options: (Signal & DecodeOptions) | undefined,
+): Pick<ResolvedReadOptions, 'onUndecodable' | 'signal'> {
+  const { onUndecodable, signal } = optionsObject(options, ['onUndecodable', 'signal'], '')
+  return { onUndecodable: undecodableRule(onUndecodable ?? 'throw'), signal: signalOf(signal) }
 }
 
 /** A time as ms since 1970. Throws INVALID_OPTION, which names `option`. */

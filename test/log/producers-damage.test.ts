@@ -31,7 +31,7 @@ beforeEach(async () => {
 })
 
 async function open(): Promise<void> {
-  rig = await ProducerRig.open(fileSystem, clock, ++turn, ONE_SEGMENT)
+  rig = await ProducerRig.open(fileSystem, clock, ++turn, { keyMap: false, config: ONE_SEGMENT })
 }
 
 async function send(producerId: number, baseSequence: number, isTransactional: boolean, value: string): Promise<void> {

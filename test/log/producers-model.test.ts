@@ -8,6 +8,7 @@ import { simulatedFileSystem } from '../../src/base/memory-file-system.ts'
 import { initHashes } from '../../src/base/xxh64.ts'
 import { ProducerLife } from '../support/producer-life.ts'
 import type { Step } from '../support/producer-life.ts'
+import type { KeyWorld } from '../support/producer-rig.ts'
 
 beforeAll(initHashes)
 
@@ -69,19 +70,24 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   { minLength: 1, maxLength: 40, size: 'max' },
 )
 
+const world: fc.Arbitrary<KeyWorld> = fc.record({
+  keyMap: fc.boolean(),
+  identities: fc.constantFrom(undefined, undefined, 1, 3),
+})
+
 test(
   'any life goes as the rules say',
   async () => {
     await fc.assert(
-      fc.asyncProperty(steps, async (plan) => {
-        const life = await ProducerLife.begin(simulatedFileSystem())
+      fc.asyncProperty(world, steps, async (keys, plan) => {
+        const life = await ProducerLife.begin(simulatedFileSystem(), keys)
         for (const step of plan) await life.step(step)
         await life.end()
       }),
       { numRuns: RUNS, ...seedOf(process.env['VARVE_SEED']) },
     )
   },
-  RUNS * 100 + 60_000,
+  RUNS * 200 + 60_000,
 )
 
 function seedOf(text: string | undefined): { seed?: number } {

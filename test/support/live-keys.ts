@@ -6,13 +6,22 @@ import type { KeyHasher } from '../../src/base/siphash.ts'
 import type { PartitionLog } from '../../src/log/log.ts'
 import type { ProducerModel } from './producer-model.ts'
 
-const KEYS = 6
+export const KEYS = 6
 
 /** Records with these values share a key now and then. */
 export function keyOf(value: string): Buffer {
+  return Buffer.from(`key ${sumOf(value) % KEYS}`)
+}
+
+/** The record is stored without its value; of values of random lives some are. */
+export function isTombstone(value: string): boolean {
+  return value.includes(':') && sumOf(value) % 5 === 0
+}
+
+function sumOf(value: string): number {
   let sum = 0
   for (const byte of Buffer.from(value.replaceAll('.', ''))) sum += byte
-  return Buffer.from(`key ${sum % KEYS}`)
+  return sum
 }
 
 /** Compares the map of a log with what its records say. */

@@ -9,10 +9,11 @@ import type { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
 import { testClock } from '../../src/base/test-clock.ts'
 import { VarveError } from '../../src/base/errors.ts'
 import { expectKeys } from './live-keys.ts'
+import { expectLookups } from './lookups.ts'
 import { after, MOST_SEQUENCE, ProducerModel } from './producer-model.ts'
 import type { Entry, Known } from './producer-model.ts'
 import { FollowerRig, ProducerRig, readBeside, truncate } from './producer-rig.ts'
-import type { Handed } from './producer-rig.ts'
+import type { Handed, KeyWorld } from './producer-rig.ts'
 
 interface Produce {
   readonly kind: 'produce'
@@ -81,12 +82,15 @@ export class ProducerLife {
   #follower: FollowerRig | undefined
   #isFull = false
 
-  private constructor(fs: SimulatedFileSystem) {
+  readonly #world: KeyWorld
+
+  private constructor(fs: SimulatedFileSystem, world: KeyWorld) {
     this.#fs = fs
+    this.#world = world
   }
 
-  static async begin(fs: SimulatedFileSystem): Promise<ProducerLife> {
-    const life = new ProducerLife(fs)
+  static async begin(fs: SimulatedFileSystem, world: KeyWorld = { keyMap: true }): Promise<ProducerLife> {
+    const life = new ProducerLife(fs, world)
     await life.#open()
     return life
   }
@@ -266,7 +270,7 @@ export class ProducerLife {
     if (this.#crashed) return
     const at = Math.max(offset, this.#model.logStart)
     this.#follower = undefined
-    const end = await truncate(this.#fs, this.#clock, ++this.#turn, at)
+    const end = await truncate(this.#fs, this.#clock, ++this.#turn, at, this.#world)
     expect(end).toBeLessThanOrEqual(Math.max(at, this.#model.logStart))
     expect(this.#model.cut(Math.min(end, this.#model.end))).toBe(true)
     this.#model.logStart = Math.min(this.#model.logStart, end)
@@ -324,7 +328,7 @@ export class ProducerLife {
   }
 
   async #open(): Promise<void> {
-    this.#rig = await ProducerRig.open(this.#fs, this.#clock, ++this.#turn)
+    this.#rig = await ProducerRig.open(this.#fs, this.#clock, ++this.#turn, this.#world)
     this.#openedAt = this.#rig.log.logEnd
   }
 
@@ -346,11 +350,21 @@ export class ProducerLife {
     for (const isolation of ['read_committed', 'read_uncommitted'] as const) {
       expect(await this.#rig.read(isolation, start)).toEqual(this.#model.read(isolation, start))
     }
-    expectKeys(log, this.#rig.opened.engine.keyHasher, this.#model)
-    expect(await this.#rig.verify()).toEqual([])
+    await this.#checkKeys()
+    // Verifying, keys have their own identities.
+    if (this.#world.identities === undefined) expect(await this.#rig.verify()).toEqual([])
     expect(await readBeside(this.#fs, this.#clock)).toEqual(this.#model.read('read_committed'))
-    this.#follower ??= await FollowerRig.open(this.#fs, this.#clock)
+    this.#follower ??= await FollowerRig.open(this.#fs, this.#clock, this.#world)
     expect(await this.#follower.read()).toEqual(this.#model.read('read_committed'))
+    // Without a key map the writer searches as well.
+    if (this.#world.keyMap) await expectLookups(await this.#follower.topic(), this.#model, 'off')
+  }
+
+  async #checkKeys(): Promise<void> {
+    const { keyMap, identities } = this.#world
+    const { log, topic, opened } = this.#rig
+    if (keyMap && identities === undefined) expectKeys(log, opened.engine.keyHasher, this.#model)
+    await expectLookups(topic, this.#model, keyMap ? (identities === undefined ? 'on' : 'contested') : 'off')
   }
 }
 

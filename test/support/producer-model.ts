@@ -3,6 +3,7 @@
  *
  * Knows nothing of the engine. A crash leaves a prefix of the list.
  */
+import { isTombstone } from './live-keys.ts'
 
 export const MOST_SEQUENCE: number = 2 ** 31 - 1
 
@@ -94,7 +95,7 @@ export class ProducerModel {
       if (isolation === 'read_committed' && aborted.has(base)) continue
       const end = isolation === 'read_committed' ? lastStable : this.end
       for (const [i, value] of values.entries())
-        if (base + i >= from && base + i < end) lines.push(`${base + i} ${value}`)
+        if (base + i >= from && base + i < end) lines.push(`${base + i} ${isTombstone(value) ? '' : value}`)
     }
     return lines
   }

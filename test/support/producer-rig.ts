@@ -10,6 +10,7 @@ import type { PartitionLog } from '../../src/log/log.ts'
 import { appendMarker, awaitStored, produceBatch } from '../../src/log/produce.ts'
 import type { Produced, SentMarker } from '../../src/log/produce.ts'
 import { resolveOpenOptions, TUNING } from '../../src/options.ts'
+import type { TuningOptions } from '../../src/options.ts'
 import { openForWriting } from '../../src/store-open.ts'
 import type { OpenedStore } from '../../src/store-open.ts'
 import { StoreTopics } from '../../src/store-topics.ts'
@@ -17,8 +18,10 @@ import { WritableStore } from '../../src/store-writable.ts'
 import type { RawTopic, ReadStore, TopicConfig } from '../../src/varve.ts'
 import { openStore } from '../../src/varve.ts'
 import { collected } from './collected.ts'
-import { keyOf } from './live-keys.ts'
+import { isTombstone, keyOf } from './live-keys.ts'
+import type { RawLookups } from './lookups.ts'
 import { settled } from './sim-workload.ts'
+import { weakHasher } from './weak-hasher.ts'
 
 const DIRECTORY = '/s'
 const TINY = {
@@ -28,7 +31,16 @@ const TINY = {
   directEntryMs: 5,
   keyCheckpointLag: 3,
 }
-const CONFIG: TopicConfig = { segmentBytes: 700, fileDeleteDelayMs: 0, placement: 'manual', keyMap: true }
+const CONFIG: TopicConfig = { segmentBytes: 700, fileDeleteDelayMs: 0, placement: 'manual' }
+
+/** How the keys of a store are looked up. */
+export interface KeyWorld {
+  readonly keyMap: boolean
+  /** Fewer than there are keys: they collide. */
+  readonly identities?: number | undefined
+  /** Of the topic. */
+  readonly config?: TopicConfig | undefined
+}
 
 export type Isolation = 'read_committed' | 'read_uncommitted'
 
@@ -57,10 +69,11 @@ export class ProducerRig {
     fileSystem: SimulatedFileSystem,
     clock: TestClock,
     turn: number,
-    config: TopicConfig = CONFIG,
+    world: KeyWorld = { keyMap: true },
   ): Promise<ProducerRig> {
-    const opened = await openParts(fileSystem, clock, turn)
+    const opened = await openParts(fileSystem, clock, turn, world)
     const store = new WritableStore(DIRECTORY, opened)
+    const config = { ...CONFIG, ...world.config, keyMap: world.keyMap }
     const topic = await settled(store.topic('t', { create: 'if-missing', config }), clock)
     return new ProducerRig(store, opened, topic, clock)
   }
@@ -133,9 +146,19 @@ export class FollowerRig {
     this.#clock = clock
   }
 
-  static async open(fileSystem: SimulatedFileSystem, clock: TestClock): Promise<FollowerRig> {
-    const store = await settled(openStore(DIRECTORY, { mode: 'read-only', fileSystem, clock }), clock)
+  static async open(
+    fileSystem: SimulatedFileSystem,
+    clock: TestClock,
+    world: KeyWorld = { keyMap: true },
+  ): Promise<FollowerRig> {
+    const options = { mode: 'read-only' as const, fileSystem, clock, [TUNING]: tuningOf(world) }
+    const store = await settled(openStore(DIRECTORY, options), clock)
     return new FollowerRig(store, clock)
+  }
+
+  /** The topic for lookups, which see what `read` has seen. */
+  topic(): Promise<RawLookups> {
+    return this.#store.topic('t')
   }
 
   /** All committed records as of now. */
@@ -158,22 +181,32 @@ export async function truncate(
   clock: TestClock,
   turn: number,
   offset: number,
+  world: KeyWorld = { keyMap: true },
 ): Promise<number> {
-  const { engine, catalog } = await openParts(fileSystem, clock, turn)
+  const { engine, catalog } = await openParts(fileSystem, clock, turn, world)
   const end = await settled(new StoreTopics(engine, catalog).truncate('t', 0, offset), clock)
   fileSystem.crash()
   return end
 }
 
-function openParts(fileSystem: SimulatedFileSystem, clock: TestClock, turn: number): Promise<OpenedStore> {
+function openParts(
+  fileSystem: SimulatedFileSystem,
+  clock: TestClock,
+  turn: number,
+  world: KeyWorld,
+): Promise<OpenedStore> {
   const options = {
     mode: 'read-write' as const,
     fileSystem: fileSystem.session(),
     clock,
     random: seededRandom(turn),
-    [TUNING]: TINY,
+    [TUNING]: tuningOf(world),
   }
   return settled(openForWriting(DIRECTORY, resolveOpenOptions(options, options)), clock)
+}
+
+function tuningOf({ identities }: KeyWorld): TuningOptions {
+  return identities === undefined ? TINY : { ...TINY, keyHasher: weakHasher(identities) }
 }
 
 async function readAll(
@@ -190,8 +223,8 @@ function draftOf(value: string, timestamp: number): RecordDraft {
   draft.timestamp = timestamp
   draft.key = keyOf(value)
   draft.keyEnd = draft.key.length
-  draft.value = Buffer.from(value)
-  draft.valueEnd = draft.value.length
+  if (!isTombstone(value)) draft.value = Buffer.from(value)
+  draft.valueEnd = draft.value?.length ?? 0
   return draft
 }
 

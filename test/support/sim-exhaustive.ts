@@ -16,6 +16,7 @@ import { testClock } from '../../src/base/test-clock.ts'
 import type { TestClock } from '../../src/base/test-clock.ts'
 import { resolveTopicOptions } from '../../src/metadata/topic-options.ts'
 import { resolveOpenOptions, TUNING } from '../../src/options.ts'
+import type { Segment } from '../../src/segment/segment.ts'
 import { openStore } from '../../src/store.ts'
 import { openForWriting } from '../../src/store-open.ts'
 import type { OpenedStore } from '../../src/store-open.ts'
@@ -289,6 +290,8 @@ class SmallStore {
       clock: engine.clock,
       loadIndexes: engine.loadIndexes.bind(engine),
       loadAborted: engine.loadAborted.bind(engine),
+      keyHasher: engine.keyHasher,
+      loadKeys: (_log: unknown, segment: Segment) => engine.indexes.loadKeys(segment, engine.keyHasher),
       countRead: () => undefined,
       pointReads: 'sync' as const,
       readBudget: engine.readBudget,
