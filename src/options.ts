@@ -5,7 +5,7 @@
  *          in `metadata/topic-options.ts`.
  * Holds    Options are resolved once, into a frozen object with every field present: no default is put in deeper down.
  */
-import type { AppendOptions, Durability, WriterOptions } from './base/api-records.ts'
+import type { AppendOptions, Durability, Expect, WriterOptions } from './base/api-records.ts'
 import type { OpenOptions } from './base/api-store.ts'
 import { flag, invalidOption, oneOf, optionsObject, signalOf } from './base/checks.ts'
 import type { Clock } from './base/clock.ts'
@@ -165,17 +165,27 @@ function resolveTuning(given: TuningOptions): Tuning {
   })
 }
 
+/** The key as given. */
+export interface ExpectedKey {
+  readonly key: unknown
+  readonly offset: number | null
+}
+
 /** Options of one append, checked. */
 export interface ResolvedAppendOptions {
   readonly durability: Durability
   /** The log end that is expected; undefined: any. */
   readonly expectedEnd: number | undefined
+  /** A key and the offset that its newest record is expected to have; null: none. */
+  readonly expectedKey: ExpectedKey | undefined
   readonly signal: AbortSignal | undefined
 }
 
+const ANYTHING = { expectedEnd: undefined, expectedKey: undefined }
+
 const PLAIN_APPENDS: { readonly [D in Durability]: ResolvedAppendOptions } = {
-  disk: Object.freeze({ durability: 'disk', expectedEnd: undefined, signal: undefined }),
-  os: Object.freeze({ durability: 'os', expectedEnd: undefined, signal: undefined }),
+  disk: Object.freeze({ durability: 'disk', ...ANYTHING, signal: undefined }),
+  os: Object.freeze({ durability: 'os', ...ANYTHING, signal: undefined }),
 }
 
 /** The options of an append; `standard` is what the store's appends reach. Throws INVALID_OPTION. */
@@ -187,13 +197,18 @@ export function resolveAppendOptions<KIn>(
   const { durability, expect, signal } = optionsObject(options, ['durability', 'expect', 'signal'], '')
   return {
     durability: oneOf(durability ?? standard, ['disk', 'os'], 'durability'),
-    expectedEnd: expect === undefined ? undefined : expectedOffset(expect),
+    ...(expect === undefined ? ANYTHING : expectation(expect)),
     signal: signalOf(signal),
   }
 }
 
-function expectedOffset(expect: { readonly offset: number }): number {
-  return parseInteger(optionsObject(expect, ['offset'], 'expect').offset, 'expect.offset')
+function expectation<KIn>(expect: Expect<KIn>): Pick<ResolvedAppendOptions, 'expectedEnd' | 'expectedKey'> {
+  const { key, offset } = optionsObject<Partial<ExpectedKey>>(expect, ['key', 'offset'], 'expect')
+  if (!Object.hasOwn(expect, 'key')) {
+    return { expectedEnd: parseInteger(offset as number, 'expect.offset'), expectedKey: undefined }
+  }
+  const expected = offset === null ? null : parseInteger(offset as number, 'expect.offset')
+  return { expectedEnd: undefined, expectedKey: { key, offset: expected } }
 }
 
 /** Options of a writer, checked and complete. */

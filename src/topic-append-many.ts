@@ -11,8 +11,10 @@ import { VarveError } from './base/errors.ts'
 import { addWaiter, BatchBuild, checkAppend, enqueueBatch, RecordDraft } from './log/append.ts'
 import type { FormBuffer, Waiter } from './log/forming.ts'
 import type { PartitionLog } from './log/log.ts'
+import type { ResolvedAppendOptions } from './options.ts'
 import type { Engine } from './store-engine.ts'
 import type { RecordEncoder } from './topic-encode.ts'
+import type { KeyExpectations, Searched } from './topic-expect.ts'
 
 /** What an append needs of its topic. */
 export interface AppendSubject {
@@ -75,18 +77,31 @@ export class ManyRecords<KIn, VIn> {
     this.#records = records
   }
 
-  /** Builds all batches and asks whether the logs take them. What it throws leaves nothing written. */
-  finish(expectedEnd: number | undefined): void {
+  /**
+   * Builds all batches and asks whether the logs take them. What it throws leaves nothing written. A promise where the
+   * log is to be searched first: then nothing is finished, and the call is made again.
+   */
+  finish(
+    { expectedEnd, expectedKey, signal }: ResolvedAppendOptions,
+    keys: KeyExpectations<KIn>,
+    searched: Searched | undefined,
+  ): Promise<Searched> | undefined {
     this.#encodeAll()
-    if (expectedEnd !== undefined) {
-      if (this.#parts.size > 1) throw severalPartitions()
-      checkExpected([...this.#parts.keys()][0]!, expectedEnd)
-    }
+    if (expectedEnd !== undefined) checkExpected(this.#onlyLog(), expectedEnd)
+    const later = expectedKey === undefined ? undefined : keys.check(this.#onlyLog(), expectedKey, searched, signal)
+    if (later !== undefined) return later
     for (const part of this.#parts.values()) {
       part.buffer = part.build.finish()
       this.bytes += part.buffer.end
     }
     for (const log of this.#parts.keys()) checkAppend(this.#engine, log, this.bytes)
+    return undefined
+  }
+
+  #onlyLog(): PartitionLog {
+    const [log, ...others] = this.#parts.keys()
+    if (others.length > 0) throw severalPartitions()
+    return log!
   }
 
   /** Gives back what was built. */
@@ -167,6 +182,6 @@ export function checkExpected(log: PartitionLog, expected: number): void {
 }
 
 function severalPartitions(): VarveError<'INVALID_OPTION'> {
-  const message = 'expect: { offset } needs all records to go to one partition; these go to several.'
+  const message = 'expect needs all records to go to one partition; these go to several.'
   return new VarveError('INVALID_OPTION', message, { option: 'expect' }, { outcome: 'definite' })
 }

@@ -19,6 +19,7 @@ import type { Engine } from './store-engine.ts'
 import { checkExpected, ManyRecords } from './topic-append-many.ts'
 import type { AppendSubject } from './topic-append-many.ts'
 import type { RecordEncoder } from './topic-encode.ts'
+import type { KeyExpectations, Searched } from './topic-expect.ts'
 
 const draft = new RecordDraft()
 
@@ -58,21 +59,33 @@ export class TopicAppender<KIn, VIn> {
   readonly #engine: Engine
   readonly #topic: AppendSubject
   readonly #encoder: RecordEncoder<KIn, VIn>
+  readonly #expectations: KeyExpectations<KIn>
   /** Where the last record without a key went, and the group that it joined there. */
   #keylessLog: PartitionLog | undefined
   #keylessGroup: Forming | undefined
 
-  constructor(engine: Engine, topic: AppendSubject, encoder: RecordEncoder<KIn, VIn>) {
+  constructor(
+    engine: Engine,
+    topic: AppendSubject,
+    encoder: RecordEncoder<KIn, VIn>,
+    expectations: KeyExpectations<KIn>,
+  ) {
+    this.#expectations = expectations
     this.#engine = engine
     this.#topic = topic
     this.#encoder = encoder
   }
 
-  append(record: NewRecord<KIn, VIn>, options: AppendOptions<KIn> | undefined): Promise<Receipt> {
+  append(record: NewRecord<KIn, VIn>, options: AppendOptions<KIn> | undefined, searched?: Searched): Promise<Receipt> {
     try {
       const resolved = resolveAppendOptions(options, this.#engine.options.durability)
       resolved.signal?.throwIfAborted()
-      const log = this.#prepare(record, resolved)
+      const log = this.prepare(record)
+      if (resolved.expectedEnd !== undefined) checkExpected(log, resolved.expectedEnd)
+      if (resolved.expectedKey !== undefined) {
+        const later = this.#expectations.check(log, resolved.expectedKey, searched, resolved.signal)
+        if (later !== undefined) return later.then((found) => this.append(record, options, found))
+      }
       if (!appendChannel.hasSubscribers) return this.#hand(log, resolved)
       return this.#traced(1, draft.maxBytes, resolved, () => this.#hand(log, resolved))
     } catch (error) {
@@ -160,19 +173,22 @@ export class TopicAppender<KIn, VIn> {
     return draft.maxBytes
   }
 
-  #prepare(record: NewRecord<KIn, VIn>, options: ResolvedAppendOptions): PartitionLog {
-    const log = this.prepare(record)
-    if (options.expectedEnd !== undefined) checkExpected(log, options.expectedEnd)
-    return log
-  }
-
-  #appendMany(records: readonly NewRecord<KIn, VIn>[], options: ResolvedAppendOptions): Promise<Receipt[]> {
+  #appendMany(
+    records: readonly NewRecord<KIn, VIn>[],
+    options: ResolvedAppendOptions,
+    searched?: Searched,
+  ): Promise<Receipt[]> {
     const many = new ManyRecords(this.#engine, this.#topic, this.#encoder, records)
+    let later: Promise<Searched> | undefined
     try {
-      many.finish(options.expectedEnd)
+      later = many.finish(options, this.#expectations, searched)
     } catch (error) {
       many.release()
       throw error
+    }
+    if (later !== undefined) {
+      many.release()
+      return later.then((found) => this.#appendMany(records, options, found))
     }
     this.#count(records.length, many.bytes)
     const enqueue = (): Promise<Receipt[]> => many.enqueue(options.durability === 'disk')

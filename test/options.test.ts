@@ -98,6 +98,11 @@ test('an append without options takes the store’s durability', () => {
   expect(resolveAppendOptions({ durability: 'os', expect: { offset: 0 } }, 'disk')).toMatchObject({
     durability: 'os',
     expectedEnd: 0,
+    expectedKey: undefined,
+  })
+  expect(resolveAppendOptions({ expect: { key: 'a', offset: null } }, 'disk')).toMatchObject({
+    expectedEnd: undefined,
+    expectedKey: { key: 'a', offset: null },
   })
 })
 
@@ -105,7 +110,8 @@ test.each<[string, unknown]>([
   ['durability', { durability: { intervalMs: 5 } }],
   ['expect.offset', { expect: {} }],
   ['expect.offset', { expect: { offset: -1 } }],
-  ['expect.key', { expect: { key: 'a', offset: 1 } }],
+  ['expect.offset', { expect: { key: 'a' } }],
+  ['expect.keys', { expect: { keys: ['a'], offset: 1 } }],
   ['expect', { expect: 5 }],
   ['expected', { expected: { offset: 5 } }],
 ])('%s of an append is named when it is wrong', (option, options) => {

@@ -104,9 +104,16 @@ export interface Receipt {
  * A condition that is checked in order with the append. If it does not hold: EXPECTATION_FAILED, nothing is written.
  * The parameter is the type of keys that an append takes.
  */
-export type Expect<_KIn> =
+export type Expect<KIn> =
   /** The log end of the partition that the records go to: the offset that the first of them will get. */
-  { readonly offset: number }
+  | { readonly offset: number }
+  /**
+   * The offset of the key's newest record; null: there is none, or it is a tombstone. What is on its way counts. The
+   * key must lie in the partition of the record. Needs the key map: KEY_MAP_OFF. An open transaction on the key makes
+   * the error retryable. In rare cases what is on its way has to be waited for, or the log to be searched; then calls
+   * made meanwhile may come before this one, and it is checked again.
+   */
+  | { readonly key: KIn & {}; readonly offset: number | null }
 
 /** Options of an append. */
 export interface AppendOptions<KIn> extends Signal {

@@ -184,11 +184,11 @@ export interface Topic<K, V, N extends string = string, KIn = K, VIn = V>
   extends LogTopic<K, V, N, KIn, VIn>, KeyedTopic<K, V, N, KIn> {
   /** The config in force. */
   readonly config: ResolvedTopicConfig
-  /** As in LogTopic; also EXPECTATION_FAILED. */
+  /** As in LogTopic; also EXPECTATION_FAILED, KEY_MAP_OFF. */
   append(record: NewRecord<KIn, VIn>, options?: AppendOptions<KIn>): Promise<Receipt>
   /** As in LogTopic; an `expect` that does not hold refuses the whole call. */
   appendMany(records: readonly NewRecord<KIn, VIn>[], options?: AppendOptions<KIn>): Promise<Receipt[]>
-  /** As in LogTopic; also EXPECTATION_FAILED. */
+  /** As in LogTopic; also EXPECTATION_FAILED, KEY_MAP_OFF. */
   delete(key: KIn & {}, options?: AppendOptions<KIn>): Promise<Receipt>
   /** One partition. Throws PARTITION_MISSING. */
   partition(index: number): Partition<K, V, N>

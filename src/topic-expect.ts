@@ -1,0 +1,160 @@
+/**
+ * `expect: { key, offset }`: whether a key's newest record is the one that the caller has seen.
+ *
+ *   key map -> newest record up to the log end, in flight too -> compared in the turn in which the append follows
+ *           -> it cannot say: once all that was appended can be read the log is searched, and the call made again;
+ *              the answer counts as long as nothing else was appended
+ *
+ * Holds    Answered before anything is written, against all records up to the log end: of two calls with one
+ *          expectation one fails. A record of another key with the same identity never makes an expectation hold.
+ * @hot
+ */
+import { invalidOption } from './base/checks.ts'
+import type { Codec } from './base/codec-face.ts'
+import { VarveError } from './base/errors.ts'
+import { partitionOfKey } from './base/partitioner.ts'
+import type { AppendHost } from './log/append.ts'
+import type { KeyHost } from './log/key-places.ts'
+import type { LiveKeys } from './log/live-keys.ts'
+import type { PartitionLog } from './log/log.ts'
+import { isPointKey, readPoint } from './log/point-read.ts'
+import { awaitStored } from './log/produce.ts'
+import type { ExpectedKey } from './options.ts'
+import { findNewest } from './topic-find-key.ts'
+import { completeMap, KeyEncoder } from './topic-key.ts'
+import type { KeySubject } from './topic-key.ts'
+import { KeyReads } from './topic-key-reads.ts'
+
+/** A log that is never quiet for a moment is not searched for ever. */
+const MOST_SEARCHES = 20
+
+/** What a search has found: the key's newest offset, null without one, while the log ended at `logEnd`. */
+export interface Searched {
+  readonly logEnd: number
+  readonly newest: number | null
+  readonly searches: number
+}
+
+const NOTHING_DECODED = { topic: '', key: undefined, value: () => undefined }
+
+export class KeyExpectations<KIn> {
+  readonly #host: KeyHost
+  readonly #appends: AppendHost
+  readonly #topic: KeySubject
+  readonly #key: KeyEncoder<KIn>
+
+  constructor(host: KeyHost, appends: AppendHost, topic: KeySubject, codec: Codec<unknown, KIn> | undefined) {
+    this.#host = host
+    this.#appends = appends
+    this.#topic = topic
+    this.#key = new KeyEncoder(topic, codec)
+  }
+
+  /**
+   * Of records that go to `log`, at once. Throws EXPECTATION_FAILED, KEY_MAP_OFF, INVALID_OPTION. A promise where that
+   * is not known yet: then the call is made again, with what it resolves to.
+   */
+  check(
+    log: PartitionLog,
+    { key, offset: expected }: ExpectedKey,
+    searched: Searched | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Searched> | undefined {
+    this.#key.encode(key as KIn & {}, 'expect.key')
+    this.#checkPlace(log)
+    const keys = completeMap(this.#topic, log, 'expect by key')
+    const found = this.#ask(log, keys, expected)
+    if (found === 'open') throw failed(log, expected, this.#committed(keys), true)
+    const newest = found === 'unknown' && searched?.logEnd === log.logEnd ? searched.newest : found
+    if (newest === 'unknown') return this.#search(log, expected, (searched?.searches ?? 0) + 1, signal)
+    if (newest !== expected) throw failed(log, expected, newest, false)
+    return undefined
+  }
+
+  /** The key's newest offset; null: none, or a tombstone. `'unknown'`: the map cannot say. */
+  #ask(log: PartitionLog, keys: LiveKeys, expected: number | null): number | null | 'open' | 'unknown' {
+    const { bytes, start, end } = this.#key
+    const { keyHasher } = this.#host
+    keyHasher.hash(bytes, start, end)
+    const found = keys.newest(keyHasher)
+    if (found === 'open') return 'open'
+    if (found === 'contested') return 'unknown'
+    if (found === 'absent') return null
+    const { offset, isTombstone } = keys.record
+    const newest = isTombstone ? null : offset
+    // What is on its way cannot be read: it may be another key's, and then only its refusal does no harm.
+    if (offset >= log.highWatermark) return newest === expected ? 'unknown' : newest
+    if (readPoint(this.#host, log, offset, true) === 'elsewhere') return 'unknown'
+    if (isPointKey(bytes, start, end)) return newest
+    keyHasher.hash(bytes, start, end)
+    keys.contest(keyHasher)
+    return 'unknown'
+  }
+
+  #committed(keys: LiveKeys): number | null {
+    const { bytes, start, end } = this.#key
+    this.#host.keyHasher.hash(bytes, start, end)
+    return keys.find(this.#host.keyHasher) === 'found' && !keys.record.isTombstone ? keys.record.offset : null
+  }
+
+  async #search(
+    log: PartitionLog,
+    expected: number | null,
+    searches: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Searched> {
+    const reads = new KeyReads(this.#host, log, NOTHING_DECODED, this.#key.copy(), signal)
+    const { logEnd } = log
+    await this.#arrived(log, logEnd, signal)
+    try {
+      const newest = (await findNewest(reads)) && !reads.isTombstone ? reads.offset : null
+      // An open transaction may have written the key, and others do not leave the log alone.
+      if (log.lastStable < logEnd || searches === MOST_SEARCHES) throw failed(log, expected, newest, true)
+      return { logEnd, newest, searches }
+    } finally {
+      reads.close()
+    }
+  }
+
+  /** Resolves when all below `end` can be read, or will never be there, which the call then finds out. */
+  async #arrived(log: PartitionLog, end: number, signal: AbortSignal | undefined): Promise<void> {
+    let stop: (() => void) | undefined
+    try {
+      await new Promise<void>((resolve, reject) => {
+        stop = () => reject(signal!.reason)
+        signal?.addEventListener('abort', stop)
+        awaitStored(this.#appends, log, { end, done: () => resolve(), failed: () => resolve() }, false)
+      })
+    } finally {
+      if (stop !== undefined) signal?.removeEventListener('abort', stop)
+    }
+  }
+
+  #checkPlace({ partition }: PartitionLog): void {
+    const { logs, config } = this.#topic
+    if (config.placement === 'manual') return
+    const { bytes, start, end } = this.#key
+    const own = partitionOfKey(bytes, start, end, logs.length)
+    if (own === partition) return
+    throw invalidOption('expect.key', undefined, `a key of partition ${partition}, where the records go, not of ${own}`)
+  }
+}
+
+function failed(
+  { topic, partition }: PartitionLog,
+  expected: number | null,
+  actual: number | null,
+  isPassing: boolean,
+): VarveError<'EXPECTATION_FAILED'> {
+  const message = isPassing
+    ? `A transaction that is still open, or others, may be writing the expected key in ${topic}/${partition}. ` +
+      'Nothing was written; try again a little later.'
+    : `The newest record of the expected key in ${topic}/${partition} is ${placeOf(actual)}, not ` +
+      `${placeOf(expected)}. Nothing was written; read the key again and decide.`
+  const facts = { outcome: 'definite' as const, retryable: isPassing }
+  return new VarveError('EXPECTATION_FAILED', message, { topic, partition, expected, actual }, facts)
+}
+
+function placeOf(offset: number | null): string {
+  return offset === null ? 'none' : `at offset ${offset}`
+}
