@@ -14,10 +14,15 @@ import { fileError, VarveError } from './base/errors.ts'
 import type { FileSystem } from './base/file-system.ts'
 import { checkTopicName, isInternalName } from './base/topic-definition.ts'
 import type { TopicDefinition } from './base/topic-definition.ts'
+import { invariant } from './base/invariant.ts'
 import { SIPHASH_BYTES } from './base/siphash.ts'
 import { initHashes } from './base/xxh64.ts'
+import { buildKeys } from './log/build-keys.ts'
+import type { BuildKeysHost } from './log/build-keys.ts'
 import { loadAborted } from './log/load-aborted.ts'
 import type { FollowedLog } from './log/follow.ts'
+import { LiveKeys } from './log/live-keys.ts'
+import type { KeyMemory } from './log/live-keys.ts'
 import type { PartitionLog } from './log/log.ts'
 import type { ResolvedOpenOptions } from './options.ts'
 import { storePaths } from './segment/segment-files.ts'
@@ -51,6 +56,15 @@ export async function openReadOnly(directory: string, options: ResolvedOpenOptio
   }
 }
 
+/**
+ * Gives the partitions of a topic key maps of what they hold now, within `keyMapBytes`: `latest` can be asked, and live
+ * bytes are known. They last until the store looks at its directory again.
+ */
+export async function mapKeys(store: ReadStore, topic: string, signal: AbortSignal): Promise<void> {
+  invariant(store instanceof ReadOnlyStore, 'a store that is opened read-only')
+  await store.mapKeys(topic, signal)
+}
+
 /** Key indexes under another secret are not believed, so one that cannot be told does no harm. */
 function hashKeyOf(options: ResolvedOpenOptions, paths: StorePaths): Uint8Array {
   return readIdentity(options.fileSystem, paths)?.hashKey ?? new Uint8Array(SIPHASH_BYTES)
@@ -62,6 +76,7 @@ class ReadOnlyStore implements ReadStore {
   readonly #follower: Follower
   readonly #readBudget: ReadBudget
   readonly #partitions: PartitionHost
+  readonly #keyMemory: KeyMemory
   #readBytes = 0
   #closing: Promise<void> | undefined
 
@@ -70,6 +85,7 @@ class ReadOnlyStore implements ReadStore {
     this.#paths = paths
     this.#follower = follower
     this.#readBudget = new ReadBudget(options.memoryBytes / 4)
+    this.#keyMemory = { limit: options.keyMapBytes, used: 0 }
     const keyHasher = options.tuning.keyHasher(hashKeyOf(options, paths))
     this.#partitions = {
       directory: paths.root,
@@ -107,6 +123,24 @@ class ReadOnlyStore implements ReadStore {
     const differences = codecDifferences(found.topic, { key: key?.name ?? null, value: value.name })
     if (differences.length > 0) throw conflict(name, differences)
     return new TopicReads(name, found, this.#partitions, { key, value })
+  }
+
+  /** @internal */
+  async mapKeys(name: string, signal: AbortSignal): Promise<void> {
+    const { logs } = await this.#find(name)
+    for (const log of logs) {
+      const host: BuildKeysHost = {
+        ...this.#partitions,
+        fileSystem: (log as FollowedLog).door.fileSystem,
+        keyMemory: this.#keyMemory,
+        keyMapFull: (keys) => {
+          log.keys = undefined
+          keys.release()
+        },
+      }
+      log.keys = new LiveKeys(host, log)
+      await buildKeys(host, log, log.keys, log.logStart, signal)
+    }
   }
 
   async topics(options?: Signal & { readonly internal?: boolean | undefined }): Promise<string[]> {

@@ -1,10 +1,16 @@
 /**
- * `varve describe`: a topic's config, marks and segments.
+ * `varve describe`: a topic's config, marks and segments, and what of them is live.
  */
 import type { Command } from 'commander'
 import type { KeyedPartition, SegmentInfo } from '../base/api-read.ts'
+import { drawLayers } from './layers.ts'
 import { count, timeText } from './output.ts'
 import type { Session } from './session.ts'
+
+interface Options {
+  readonly segments?: true
+  readonly live: boolean
+}
 
 interface Described {
   readonly partition: number
@@ -16,17 +22,22 @@ export function addDescribe(program: Command, session: Session): void {
   program
     .command('describe')
     .summary("print a topic's config, marks and segments")
-    .description("Prints a topic's config, the marks of its partitions and their segments.")
+    .description(
+      "Prints a topic's config, the marks of its partitions and their segments; of a topic with a key map also a " +
+        'drawing of what in them is live: records that are the newest of their key.',
+    )
     .argument('<topic>', 'its name')
     .option('--segments', 'every segment, not only their number')
+    .option('--no-live', 'do not look at the keys, which may take a while')
     .addHelpText('after', '\nExample:\n  $ varve describe orders --segments')
-    .action(async (name: string, options: { segments?: true }) => {
+    .action(async (name: string, options: Options) => {
       await using store = await session.reading()
       const topic = await store.topic(name)
-      const numbers = Array.from({ length: topic.partitions }, (_, index) => index)
-      const partitions = await Promise.all(numbers.map((index) => described(topic.partition(index))))
       // A topic opened for reading knows its config as well; the reading face does not promise it.
       const config = (topic as { readonly config?: Readonly<Record<string, unknown>> }).config ?? {}
+      if (options.live && config['keyMap'] === true) await session.mapKeys(store, name)
+      const numbers = Array.from({ length: topic.partitions }, (_, index) => index)
+      const partitions = await Promise.all(numbers.map((index) => described(topic.partition(index))))
       if (session.json) return await session.out.json({ name, config, partitions })
       await print(session, name, config, partitions, options.segments === true)
     })
@@ -54,6 +65,7 @@ async function print(
     }),
   )
   if (withSegments) for (const described of partitions) await printSegments(session, described)
+  for (const described of partitions) await printLayers(session, described)
   const keys = Object.keys(config)
   if (keys.length === 0) return
   await out.line('')
@@ -66,17 +78,24 @@ async function print(
 async function printSegments(session: Session, { partition, segments }: Described): Promise<void> {
   await session.out.line(`\npartition ${partition}`)
   await session.out.table(
-    ['base offset', 'next offset', 'bytes', 'phase', 'tier', 'newest record', 'sealed'],
+    ['base offset', 'next offset', 'bytes', 'live bytes', 'phase', 'tier', 'newest record', 'sealed'],
     segments.map((segment) => [
       segment.baseOffset,
       segment.nextOffset,
       segment.bytes,
+      segment.liveBytes,
       segment.phase,
       segment.tier,
       segment.maxTimestamp === null ? '-' : timeText(segment.maxTimestamp),
       segment.sealedAt === null ? '-' : timeText(segment.sealedAt),
     ]),
   )
+}
+
+async function printLayers(session: Session, { partition, segments }: Described): Promise<void> {
+  if (segments.every(({ liveBytes, bytes }) => liveBytes === null || bytes === 0)) return
+  await session.out.line(`\npartition ${partition}, newest on top`)
+  await drawLayers(session.out, segments)
 }
 
 function configText(value: unknown): string {

@@ -9,12 +9,15 @@ import type { Writable } from 'node:stream'
 
 /** Standard output, or what stands in for it. */
 export class Output {
+  /** Whoever reads it takes more than ASCII for a drawing. */
+  readonly isUnicode: boolean
   readonly #stream: Writable
   readonly #signal: AbortSignal
 
-  constructor(stream: Writable, signal: AbortSignal) {
+  constructor(stream: Writable, signal: AbortSignal, isUnicode: boolean = readsUnicode(process.env)) {
     this.#stream = stream
     this.#signal = signal
+    this.isUnicode = isUnicode
   }
 
   /** Writes as it is. */
@@ -52,6 +55,11 @@ export class Output {
       await this.line(parts.join('  ').trimEnd())
     }
   }
+}
+
+/** As POSIX has it: the first of these that is set says it. */
+function readsUnicode({ LC_ALL, LC_CTYPE, LANG }: NodeJS.ProcessEnv): boolean {
+  return /utf-?8/i.test([LC_ALL, LC_CTYPE, LANG].find((value) => value !== undefined && value !== '') ?? '')
 }
 
 function pad(text: string, width: number, toTheRight: boolean): string {

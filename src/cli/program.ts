@@ -18,6 +18,7 @@ import { addDelete } from './delete.ts'
 import { addDemo } from './demo.ts'
 import { addDescribe } from './describe.ts'
 import { addDump } from './dump.ts'
+import { addGet, addHistory } from './get.ts'
 import { addImportGit } from './import-git.ts'
 import { addImport } from './import.ts'
 import { addRead } from './read.ts'
@@ -36,6 +37,8 @@ const SUBCOMMANDS = [
   addImport,
   addImportGit,
   addRead,
+  addGet,
+  addHistory,
   addStats,
   addVerify,
   addDump,

@@ -9,13 +9,14 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { ReadOptions } from '../base/api-read.ts'
 import type { Bytes, LogRecord } from '../base/api-records.ts'
-import type { ReadTopic } from '../base/api-topic.ts'
+import type { ReadStore } from '../base/api-store.ts'
+import type { KeyedTopic, ReadTopic } from '../base/api-topic.ts'
 import { placeOf, positiveNumber, wholeNumber } from './config-arguments.ts'
 import type { Place } from './config-arguments.ts'
 import { jsonBytes, shown, timeText } from './output.ts'
 import type { Session } from './session.ts'
 
-const FORMATS = ['text', 'json', 'value', 'key-value'] as const
+export const FORMATS: readonly ['text', 'json', 'value', 'key-value'] = ['text', 'json', 'value', 'key-value']
 const VALUE_SHOWN_BYTES = 160
 
 export type Format = (typeof FORMATS)[number]
@@ -29,6 +30,7 @@ interface Options {
   readonly limit?: number
   readonly format: Format
   readonly uncommitted?: true
+  readonly latest?: true
 }
 
 export function addRead(program: Command, session: Session): void {
@@ -53,12 +55,24 @@ export function addRead(program: Command, session: Session): void {
     .option('--follow', 'go on with what is appended, until Ctrl-C')
     .option('--limit <number>', 'at most so many records', positiveNumber)
     .option('--uncommitted', 'also records of open and aborted transactions')
+    .addOption(
+      new Option('--latest', 'only the newest record of every key, without deleted ones, in no order').conflicts([
+        'from',
+        'until',
+        'partition',
+        'follow',
+        'uncommitted',
+      ]),
+    )
     .addOption(new Option('--format <form>', 'how a record is printed').choices(FORMATS).default('text'))
-    .addHelpText('after', '\nExample:\n  $ varve read orders --from 2026-01-31T12:00:00Z --follow --json')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ varve read orders --from 2026-01-31T12:00:00Z --follow --json\n  $ varve read users --latest',
+    )
     .action(async (name: string, options: Options) => {
       await using store = await session.reading()
       const topic = await store.topic(name)
-      await using reader = topic.read({ ...readOptions(session, options), until: await endOf(topic, options) })
+      await using reader = await readerOf(session, store, topic, options)
       const format = session.json ? 'json' : options.format
       let left = options.limit ?? Infinity
       for await (const record of reader) {
@@ -66,6 +80,18 @@ export function addRead(program: Command, session: Session): void {
         if (--left <= 0) break
       }
     })
+}
+
+async function readerOf(
+  session: Session,
+  store: ReadStore,
+  topic: KeyedTopic<Bytes | null, Bytes>,
+  options: Options,
+): Promise<AsyncIterable<RawRecord> & AsyncDisposable> {
+  if (options.latest !== true)
+    return topic.read({ ...readOptions(session, options), until: await endOf(topic, options) })
+  await session.mapKeys(store, topic.name)
+  return topic.latest({ signal: session.signal })
 }
 
 /** Without `--follow` nothing is waited for: a place that is not there yet is the end as it is now. */

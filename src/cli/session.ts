@@ -10,6 +10,7 @@ import type { FileSystem } from '../base/file-system.ts'
 import { nodeClock } from '../base/node-clock.ts'
 import { nodeFileSystem } from '../base/node-file-system.ts'
 import { openStore } from '../store.ts'
+import { mapKeys } from '../store-read-only.ts'
 import type { ReadStore, Store } from '../base/api-store.ts'
 import type { ExitCode } from './cli-error.ts'
 import { Output } from './output.ts'
@@ -54,6 +55,12 @@ export class Session {
   /** Opens the store for reading: no lock, nothing is created, beside a writer if there is one. */
   reading(): Promise<ReadStore> {
     return openStore(this.directory, { mode: 'read-only', signal: this.signal })
+  }
+
+  /** Looks at the keys of a topic, for what only a key map knows, and says so when that takes long. */
+  async mapKeys(store: ReadStore, topic: string): Promise<void> {
+    using _progress = this.progress(() => `Looking at the keys of ${topic}.`)
+    await mapKeys(store, topic, this.signal)
   }
 
   /** Opens the store for writing; makes it only when asked to. */

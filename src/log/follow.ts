@@ -228,6 +228,7 @@ export class FollowedLog extends PartitionLog {
     const gone = this.view.segments.filter((segment) => !kept.has(segment))
     this.#retire(gone)
     this.door = door
+    this.#forgetKeys()
     if (gone.length > 0 || segments.length !== this.view.segments.length) this.publish(segments)
     const isWoken = logStart !== this.logStart || end !== this.highWatermark
     this.logStart = logStart
@@ -235,6 +236,12 @@ export class FollowedLog extends PartitionLog {
     this.highWatermark = end
     this.logEnd = end
     if (isWoken) this.wakeReaders()
+  }
+
+  /** A key map is of the log as it was. */
+  #forgetKeys(): void {
+    this.keys?.release()
+    this.keys = undefined
   }
 
   #retire(segments: readonly Segment[]): void {

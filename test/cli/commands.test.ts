@@ -58,6 +58,50 @@ test('lines go in and come out, as text, JSON and bare bytes', async () => {
   expect(await jsonOf(at('read', 'people', '--from', '2000-01-01', '--limit', '1'))).toHaveLength(1)
 })
 
+test('keys are looked up, and what is live is drawn', async () => {
+  const at = inStore(temporaryDirectory())
+  const config = ['--config', 'cleanup.policy=compact', '--config', 'segment.bytes=2KiB']
+  await jsonOf(at('create', 'people', ...config))
+  const append = (lines: readonly string[]): Promise<unknown> =>
+    jsonOf(at('append', 'people', '--key-separator', ':', '--tombstone', 'gone'), { input: lines.join('\n') })
+  const keys = Array.from({ length: 100 }, (_, n) => `k${n}`)
+  for (const round of [1, 2]) await append(keys.map((key) => `${key}:value ${round} of ${key}`))
+  await append(['k7:gone'])
+  expect((await runCommand(at('get', 'people', 'k8', '--format', 'value'))).stdout).toBe('value 2 of k8\n')
+  expect(await jsonOf(at('get', 'people', 'k8'))).toMatchObject([{ offset: 108, key: 'k8', value: 'value 2 of k8' }])
+  for (const key of ['k7', 'nobody'])
+    expect(await runCommand(at('get', 'people', key))).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'varve: people has no record with this key.\n',
+    })
+  const history = await jsonOf(at('history', 'people', 'k7'))
+  expect(history.map(({ offset, value }) => [offset, value])).toEqual([
+    [7, 'value 1 of k7'],
+    [107, 'value 2 of k7'],
+    [200, null],
+  ])
+  const latest = await jsonOf(at('read', 'people', '--latest'))
+  expect(latest.map(({ value }) => value)).toEqual(keys.filter((key) => key !== 'k7').map((key) => `value 2 of ${key}`))
+  expect(await runCommand(at('read', 'people', '--latest', '--follow'))).toMatchObject({ code: 2, stdout: '' })
+
+  const [described] = await jsonOf(at('describe', 'people'))
+  const [{ segments }] = described!['partitions'] as [{ segments: { bytes: number; liveBytes: number }[] }]
+  expect(segments.length).toBeGreaterThan(2)
+  expect(segments[0]!.liveBytes).toBe(0)
+  expect(segments.at(-1)!.liveBytes).toBeGreaterThan(segments.at(-1)!.bytes / 2)
+  const drawing = async (LC_ALL: string): Promise<string[]> => {
+    const { stdout } = await runCommand(at('describe', 'people'), { env: { LC_ALL } })
+    return stdout.split('\n').filter((line) => /^ +[\d ]+ {2}[\d.]+ k?B/.test(line))
+  }
+  const plain = await drawing('C')
+  expect(plain).toHaveLength(segments.length)
+  expect(plain[0]).toMatch(/ #+\.*$/)
+  expect(plain.at(-1)).toMatch(/^ +0 .* 0 B +\.+$/)
+  expect((await drawing('en_US.UTF-8')).at(-1)).toMatch(/ 0 B +░+$/)
+  expect((await runCommand(at('describe', 'people', '--no-live'))).stdout).not.toContain('newest on top')
+})
+
 test('lines of JSON are taken as they stand', async () => {
   const directory = temporaryDirectory()
   const at = inStore(directory)

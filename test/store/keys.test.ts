@@ -2,8 +2,9 @@
  * Lookups by key: `get`, `getSync`, `history`, `latest`. Random lives are in `test/log/producers-model.test.ts`.
  */
 import { describe, expect, it, test } from 'vitest'
+import { mapKeys } from '../../src/store-read-only.ts'
 import { defineTopic, json, nullable, utf8 } from '../../src/varve.ts'
-import type { RawTopic, Store, Topic, TopicConfig } from '../../src/varve.ts'
+import type { KeyedTopic, RawTopic, Store, Topic, TopicConfig } from '../../src/varve.ts'
 import { collected } from '../support/collected.ts'
 import { damageAt } from '../support/damage-file.ts'
 import { all, range, raw, rejected, Simulated, SMALL, text } from './rig.ts'
@@ -195,6 +196,37 @@ test('a key map that has reached its bound is off, and get is still right', asyn
   expect(codeOf(() => topic.getSync(raw('k7')))).toBe('KEY_MAP_OFF')
   for (const n of [0, 7, 999, 1999]) expect(text((await topic.get(raw(`k${n}`)))!.value)).toBe(`${n}`)
   await rejected('KEY_MAP_OFF', collected(latest))
+  await store.close()
+})
+
+test('a read-only store maps the keys of a moment, and forgets them when it looks again', async () => {
+  const simulated = new Simulated()
+  const store = await simulated.open()
+  const people = await store.topic(People, { create: 'must' })
+  for (const n of range(0, 200)) await people.append({ key: `p${n % 40}`, value: { age: n } })
+  const view = await simulated.open({ mode: 'read-only' } as never)
+  const seen = await view.topic(People)
+  await mapKeys(view, 'people', new AbortController().signal)
+  expect(seen.getSync('p7')!.value.age).toBe(167)
+  const ages = (await collected(seen.latest())).map(({ value }) => value.age)
+  expect(ages.toSorted((a, b) => a - b)).toEqual(range(160, 200))
+  const liveBytes = (topic: KeyedTopic<string, { age: number }>): (number | null)[] =>
+    range(0, 4)
+      .flatMap((n) => topic.partition(n).segments())
+      .map((segment) => segment.liveBytes)
+  expect(liveBytes(seen)).toEqual(liveBytes(people))
+  await people.append({ key: 'p7', value: { age: 1000 } })
+  await view.refresh()
+  expect((await seen.get('p7'))!.value.age).toBe(1000)
+  const { partition } = (await seen.get('p7'))!
+  expect(
+    seen
+      .partition(partition)
+      .segments()
+      .every((segment) => segment.liveBytes === null),
+  ).toBe(true)
+  expect(codeOf(() => seen.getSync('p7'))).toBe('KEY_MAP_OFF')
+  await view.close()
   await store.close()
 })
 
