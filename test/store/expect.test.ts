@@ -120,6 +120,17 @@ describe.each([
   })
 })
 
+it('what a search has found does not count when others have appended meanwhile', async () => {
+  const tuning = { ...SMALL, keyHasher: weakHasher(1) }
+  const store = await new Simulated().open({ localReads: 'async', [TUNING]: tuning })
+  const names = await store.topic(Names, { create: 'must' })
+  for (const n of range(0, 200)) await names.append({ key: `k${n}`, value: 'x'.repeat(200) })
+  const late = failure(names.append({ key: 'k0', value: 'late' }, { expect: { key: 'k0', offset: 0 } }))
+  const { offset } = await names.append({ key: 'k0', value: 'first' })
+  expect(await late).toEqual(refused(0, offset))
+  await store.close()
+})
+
 it('the key lies in the partition of the records', async () => {
   const store = await new Simulated().open()
   const Spread = defineTopic('spread', { key: utf8(), value: utf8(), partitions: 4, config: CONFIG })

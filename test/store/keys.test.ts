@@ -7,6 +7,7 @@ import { defineTopic, json, nullable, utf8 } from '../../src/varve.ts'
 import type { KeyedTopic, RawTopic, Store, Topic, TopicConfig } from '../../src/varve.ts'
 import { collected } from '../support/collected.ts'
 import { damageAt } from '../support/damage-file.ts'
+import { weakHasher } from '../support/weak-hasher.ts'
 import { all, range, raw, rejected, Simulated, SMALL, text } from './rig.ts'
 
 const COMPACT: TopicConfig = { cleanupPolicy: 'compact', segmentBytes: 2000 }
@@ -199,6 +200,38 @@ test('a key map that has reached its bound is off, and get is still right', asyn
   await store.close()
 })
 
+test('keys that share an identity are told apart, and none is lost', async () => {
+  const simulated = new Simulated({ ...SMALL, keyHasher: weakHasher(2) })
+  const store = await simulated.open()
+  const people = await store.topic(People, { create: 'must' })
+  for (const n of range(0, 200)) await people.append({ key: `p${n % 40}`, value: { age: n } })
+  await people.delete('p7')
+  const ages = (await collected(people.latest())).map(({ value }) => value.age)
+  expect(ages.toSorted((a, b) => a - b)).toEqual(range(160, 200).filter((n) => n !== 167))
+  for (const n of range(160, 200)) {
+    const key = `p${n % 40}`
+    expect((await people.get(key))?.value.age).toBe(n === 167 ? undefined : n)
+    expect(await collected(people.history(key))).toHaveLength(n === 167 ? 6 : 5)
+    expect([n, 'WOULD_BLOCK', undefined]).toContain(codeOf(() => people.getSync(key)?.value.age))
+  }
+  expect(await people.get('nobody')).toBeUndefined()
+  await store.close()
+})
+
+test('a search that is overtaken finds what was appended meanwhile', async () => {
+  const store = await new Simulated().open({ localReads: 'async' })
+  const config = { ...COMPACT, keyMap: false, fileDeleteDelayMs: 0 } as const
+  const topic = await store.topic('t', { create: 'must', config })
+  const value = raw('x'.repeat(200))
+  await topic.append({ key: raw('a'), value })
+  for (const n of range(1, 200)) await topic.append({ key: raw(`k${n}`), value })
+  const searching = topic.get(raw('a'))
+  const { offset } = await topic.append({ key: raw('a'), value })
+  await topic.partition(0).deleteBefore(offset)
+  expect((await searching)?.offset).toBe(offset)
+  await store.close()
+})
+
 test('a read-only store maps the keys of a moment, and forgets them when it looks again', async () => {
   const simulated = new Simulated()
   const store = await simulated.open()
@@ -257,18 +290,24 @@ describe('latest', () => {
   it('loses no key that changes while it is on its way', async () => {
     const store = await new Simulated().open()
     const topic = await store.topic('t', { create: 'must', config: COMPACT })
-    const write = (n: number): Promise<unknown> => topic.append({ key: raw(`k${n % 30}`), value: raw(`${n}`) })
-    for (const n of range(0, 150)) await write(n)
+    const written = new Map<string, number>()
+    const write = async (key: string, n: number): Promise<void> => {
+      written.set(key, n)
+      await topic.append({ key: raw(key), value: raw(`${n}`) })
+    }
+    for (const n of range(0, 150)) await write(`k${n % 30}`, n)
     const latest = topic.latest()
     const state = new Map<string, number>()
-    let n = 150
+    let changes = 0
+    // Keys that the scan has not met yet change first.
     for await (const { key, value } of latest) {
       state.set(text(key)!, Number(text(value)))
-      if (n < 240) await write(n++)
+      if (changes++ < 40) await write(`k${29 - (state.size % 30)}`, 1000 + state.size)
     }
+    expect(state.size).toBe(30)
     for await (const { key, value } of topic.read({ from: latest.positions }))
       state.set(text(key)!, Number(text(value)))
-    expect([...state.values()].toSorted((a, b) => a - b)).toEqual(range(n - 30, n))
+    expect(state).toEqual(written)
     await store.close()
   })
 
