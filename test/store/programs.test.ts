@@ -14,6 +14,7 @@ import {
   type LogRecord,
   type Positions,
   type ReadTopic,
+  type Topic,
 } from '../../src/varve.ts'
 import { memoryFileSystem, seededRandom, testClock } from '../../src/testing.ts'
 import { freshDirectory, range, rejected } from './rig.ts'
@@ -33,7 +34,7 @@ describe('a tail', () => {
     const seen: number[] = []
     const stop = new AbortController()
     const writing = place(0, 100)
-    const reader = orders.read({ until: 'forever', signal: stop.signal })
+    const reader = orders.read({ until: 'forever' })
     const enough = new Error('enough')
     const tail = async (): Promise<void> => {
       for await (const record of reader) {
@@ -65,6 +66,100 @@ describe('a tail', () => {
     for await (const batch of reading.batches()) count += batch.length
     expect(count).toBe(highWatermark - logStart)
     expect('append' in ordersSeen && typeof ordersSeen.append === 'function').toBe(false)
+  })
+})
+
+describe('an account of events', () => {
+  type Event = { type: 'opened' } | { type: 'deposited' | 'withdrawn'; cents: number }
+  const Accounts = defineTopic('accounts', {
+    key: utf8(),
+    value: json<Event>(),
+    partitions: 2,
+    config: { keyMap: true },
+  })
+
+  async function load(accounts: Topic<string, Event>): Promise<{ cents: number; version: number | null }> {
+    const account: { cents: number; version: number | null } = { cents: 0, version: null }
+    for await (const { value, offset } of accounts.history('ada')) {
+      account.version = offset
+      if (value?.type === 'deposited') account.cents += value.cents
+      if (value?.type === 'withdrawn') account.cents -= value.cents
+    }
+    return account
+  }
+
+  async function withdraw(accounts: Topic<string, Event>, cents: number): Promise<boolean> {
+    for (;;) {
+      const { cents: held, version } = await load(accounts)
+      if (held < cents) return false
+      try {
+        await accounts.append(
+          { key: 'ada', value: { type: 'withdrawn', cents } },
+          { expect: { key: 'ada', offset: version } },
+        )
+        return true
+      } catch (error) {
+        if (!VarveError.is(error, 'EXPECTATION_FAILED')) throw error
+      }
+    }
+  }
+
+  it('is never overdrawn by those who withdraw at once, and is the same after an open', async () => {
+    const directory = freshDirectory()
+    {
+      await using store = await openStore(directory)
+      const accounts = await store.topic(Accounts, { create: 'if-missing' })
+      const events: Event[] = [{ type: 'opened' }, { type: 'deposited', cents: 100 }]
+      const records = events.map((value) => ({ key: 'ada', value }))
+      const first = { expect: { key: 'ada', offset: null } }
+      await accounts.appendMany(records, first)
+      const error = await rejected('EXPECTATION_FAILED', accounts.append(records[0]!, first))
+      expect(error.details).toMatchObject({ expected: null, actual: 1 })
+      const granted = await Promise.all(range(0, 10).map(() => withdraw(accounts, 30)))
+      expect(granted.filter(Boolean)).toHaveLength(3)
+      expect((await load(accounts)).cents).toBe(10)
+    }
+    await using store = await openStore(directory)
+    const accounts = await store.topic(Accounts)
+    const { cents, version } = await load(accounts)
+    expect([cents, (await accounts.get('ada'))?.offset]).toEqual([10, version])
+  })
+})
+
+describe('state that follows its changelog', () => {
+  const config = { cleanupPolicy: 'compact', segmentBytes: '8KiB' } as const
+  const Flags = defineTopic('flags', { key: utf8(), value: json<number>(), partitions: 3, config })
+
+  it('misses nothing between the snapshot and what comes after', async () => {
+    await using store = await openStore(freshDirectory())
+    const flags = await store.topic(Flags, { create: 'if-missing' })
+    const expected = new Map<string, number>()
+    const put = async (from: number, to: number, keys: number): Promise<void> => {
+      for (const n of range(from, to)) {
+        const key = `flag-${n % keys}`
+        if (n % 7 === 0) expected.delete(key)
+        else expected.set(key, n)
+        await (n % 7 === 0 ? flags.delete(key) : flags.append({ key, value: n }))
+      }
+    }
+    await put(0, 500, 20)
+    const state = new Map<string, number>()
+    const follow = async (): Promise<void> => {
+      const live = flags.latest()
+      for await (const { key, value } of live) state.set(key, value)
+      for await (const { key, value } of flags.read({ from: live.positions, until: 'forever' })) {
+        if (value === null) state.delete(key)
+        else state.set(key, value)
+        if (key === 'end') return
+      }
+    }
+    const following = follow()
+    await put(500, 800, 30)
+    while (state.size !== expected.size || [...expected].some(([key, n]) => state.get(key) !== n))
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    await flags.append({ key: 'end', value: 1 })
+    await following
+    expect(flags.getSync('flag-1')?.value).toBe(expected.get('flag-1'))
   })
 })
 
