@@ -34,7 +34,7 @@ describe('a tail', () => {
     const seen: number[] = []
     const stop = new AbortController()
     const writing = place(0, 100)
-    const reader = orders.read({ until: 'forever' })
+    const reader = orders.read({ until: 'forever', signal: stop.signal })
     const enough = new Error('enough')
     const tail = async (): Promise<void> => {
       for await (const record of reader) {
