@@ -108,6 +108,7 @@ test('nothing in the directory changes, whatever is read', async () => {
   const directory = newDirectory()
   const writer = await openStore(directory)
   await appendNumbers(writer, 0, 300)
+  await allSealed(directory)
   const living = treeHash(directory)
   await readAll(directory)
   expect(treeHash(directory)).toBe(living)
@@ -116,6 +117,17 @@ test('nothing in the directory changes, whatever is read', async () => {
   await readAll(directory)
   expect(treeHash(directory)).toBe(closed)
 })
+
+/** Resolves when the writer has sealed every full segment, which it does in the background. */
+async function allSealed(directory: string): Promise<void> {
+  const isSealed = (folder: string): boolean => {
+    const names = readdirSync(folder).sort()
+    const full = names.filter((name) => name.endsWith('.log')).slice(0, -1)
+    return full.every((name) => names.includes(name.replace('.log', '.varve')))
+  }
+  const folders = [0, 1].map((partition) => join(directory, `log/numbers-${partition}`))
+  while (!folders.every(isSealed)) await new Promise((resolve) => setTimeout(resolve, 5))
+}
 
 async function readAll(directory: string): Promise<void> {
   await using store = await openStore(directory, { mode: 'read-only' })
