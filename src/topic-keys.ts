@@ -62,7 +62,8 @@ export class TopicKeys<K, V, N extends string, KIn> {
         partition: log.partition,
         what: 'get' as const,
       })
-      return traced(readChannel, context, () => this.#get(log, signal))
+      // Whoever listens may look another key up before this one is.
+      return traced(readChannel, context, () => this.#get(this.#locate(key), signal))
     } catch (error) {
       return Promise.reject(error)
     }

@@ -162,7 +162,7 @@ export interface KeyedTopic<K, V, N extends string = string, KIn = K> extends Re
   get(key: KIn & {}, options?: Signal): Promise<LiveRecord<K, V, N> | undefined>
   /**
    * As `get`, at once. Throws KEY_MAP_OFF without a key map or while it is being built, and WOULD_BLOCK when the record
-   * cannot be had at once: await `get` then.
+   * cannot be had at once, or is damaged: await `get` then, which tells.
    */
   getSync(key: KIn & {}): LiveRecord<K, V, N> | undefined
   /**

@@ -14,7 +14,7 @@
 import { allocate, release } from '../base/arena.ts'
 import type { Slab } from '../base/arena.ts'
 import { crc32c } from '../base/crc32c.ts'
-import { errnoOf } from '../base/errors.ts'
+import { errnoOf, fileError, VarveError } from '../base/errors.ts'
 import { ATTRIBUTES, BatchDamage, CRC } from '../segment/batch-format.ts'
 import { BatchScan } from '../segment/batch-scan.ts'
 import { RecordCursor } from '../segment/record-cursor.ts'
@@ -27,6 +27,7 @@ import { applyIfPossible } from './pending-tail.ts'
 
 /** An entry of the offset index leads at most so far from the batch, mostly. */
 const FIRST_BYTES = 8 * 1024
+const READING = 'Reading a segment'
 /** A buffer that one large batch has made larger goes again. */
 const KEPT_BYTES = 256 * 1024
 
@@ -70,9 +71,11 @@ export function readPoint(host: ScanHost, log: PartitionLog, offset: number, mus
     if (segment.offsets === undefined) host.loadIndexes(log, segment)
     return read(host, segment, offset)
   } catch (error) {
-    // Whoever reads it in the other way is told.
-    const isTold = error instanceof BatchDamage || (errnoOf(error) ?? errnoOf(causeOf(error))) !== undefined
-    if (!isTold) throw error
+    if (error instanceof BatchDamage) return 'elsewhere'
+    const errno = errnoOf(error) ?? errnoOf(causeOf(error))
+    if (errno === undefined) throw error
+    // A file that is missing may have left the log; whoever reads it in the other way is told.
+    if (must && errno !== 'ENOENT') throw VarveError.is(error) ? error : fileError(error, segment.data.path, READING)
     return 'elsewhere'
   }
 }

@@ -58,6 +58,24 @@ describe('diagnostics channels', () => {
     expect(JSON.stringify([recoveries, appends, reads])).not.toContain('secret')
   })
 
+  it('tell of lookups, and may look keys up themselves', async () => {
+    const reads = traced('varve:read')
+    await using store = await new Simulated().open()
+    const Names = defineTopic('names', { key: utf8(), value: utf8(), config: { keyMap: true } })
+    const names = await store.topic(Names, { create: 'must' })
+    for (const name of ['ada', 'bob']) await names.append({ key: name, value: `of ${name}` })
+    const look = { start: (): void => void names.getSync('bob') }
+    const reading = tracingChannel('varve:read')
+    reading.subscribe(look as never)
+    undo.push(() => reading.unsubscribe(look as never))
+    expect((await names.get('ada'))?.value).toBe('of ada')
+    expect(reads.at(-1)).toEqual([
+      'asyncEnd',
+      expect.objectContaining({ directory: '/s', topic: 'names', partition: 0, what: 'get' }),
+    ])
+    expect(JSON.stringify(reads)).not.toContain('ada')
+  })
+
   it('tell of failures', async () => {
     const appends = traced('varve:append')
     const place = new Simulated()
