@@ -29,6 +29,7 @@ import { readControlRecord } from '../segment/control-record.ts'
 import { RecordCursor } from '../segment/record-cursor.ts'
 import type { BatchWindow } from './batch-window.ts'
 import type { CleanRound } from './clean-round.ts'
+import { GoneKeys } from './gone-keys.ts'
 import { decideBatch, keepsHeader, keepsRecord, NEWEST, OVERTAKEN, SUPERSEDED } from './keep.ts'
 import type { BatchKind, Horizon } from './keep.ts'
 import type { EndedTransaction } from './round-transactions.ts'
@@ -52,6 +53,10 @@ export class BatchCleaner {
   horizonMs: number = Infinity
   /** The highest offset that was proof in any batch so far; -1: none was. */
   provenBy: number = NONE
+  /** Keys of which nothing was left in any batch so far. */
+  readonly gone: GoneKeys | undefined
+  /** A record in any batch so far takes other bytes than before. */
+  resized = false
   /** The transaction that its marker ends, where a marker came. */
   ended: EndedTransaction | undefined
 
@@ -65,6 +70,8 @@ export class BatchCleaner {
 
   constructor(round: CleanRound) {
     this.#round = round
+    const { keyHasher } = round.options
+    this.gone = keyHasher === undefined ? undefined : new GoneKeys(keyHasher)
   }
 
   /** Takes the batch that `window` stands on. Throws `SourceDamage`. */
@@ -173,7 +180,9 @@ export class BatchCleaner {
       else if (newest > offset) standing = SUPERSEDED
       if (standing === SUPERSEDED && newest > this.provenBy) this.provenBy = newest
     }
-    return keepsRecord(judged, keyed, standing, cursor.valueStart === -1, over)
+    if (keepsRecord(judged, keyed, standing, cursor.valueStart === -1, over)) return true
+    const isLast = keyed && standing === NEWEST
+    return isLast && this.gone?.add(cursor.bytes, keyStart, cursor.keyEnd, offset) === false
   }
 
   #copy(window: BatchWindow): void {
@@ -210,6 +219,7 @@ export class BatchCleaner {
     const cursor = this.#cursor
     const { bytes, keyStart, valueStart } = cursor
     if (cursor.timestamp < NONE) throw new BatchDamage('a timestamp is negative')
+    const before = this.#builder.size
     this.#builder.appendAt(
       cursor.offset - baseOffset,
       cursor.timestamp,
@@ -224,6 +234,7 @@ export class BatchCleaner {
       cursor.headersEnd,
       cursor.headerCount,
     )
+    if (this.#builder.size - before !== cursor.recordEnd - cursor.recordStart) this.resized = true
   }
 
   #answerRebuilt(codec: number, size: number): void {

@@ -17,6 +17,7 @@ import type { CleanSource } from './batch-window.ts'
 import { CleanOutput } from './clean-output.ts'
 import type { CleanSink } from './clean-output.ts'
 import type { CleanRound } from './clean-round.ts'
+import type { GoneKeys } from './gone-keys.ts'
 
 /** What cleaning did to one segment. What was read and not kept was dropped. */
 export interface CleanedSegment {
@@ -43,6 +44,10 @@ export interface CleanedGroup {
   readonly provenBy: number
   /** From this time on another pass drops more, even if nothing new comes; null: it does not. */
   readonly revisitMs: number | null
+  /** Keys of which nothing is left, where the round was to tell. */
+  readonly gone: GoneKeys | undefined
+  /** A record that stays takes other bytes than before: the time since its batch's first is another one. */
+  readonly resized: boolean
 }
 
 /** Cleans `sources`, one group of the plan, into `sink`. */
@@ -89,6 +94,8 @@ class GroupCleaning {
       cleanedUpTo: this.#round.options.evidence.upTo,
       provenBy: this.#cleaner.provenBy,
       revisitMs: this.#revisitMs === Infinity ? null : this.#revisitMs,
+      gone: this.#cleaner.gone,
+      resized: this.#cleaner.resized,
     }
   }
 

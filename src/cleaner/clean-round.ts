@@ -6,6 +6,7 @@
  * Holds    A round that failed or was aborted is over: what it had put in place stands, a new round begins anew.
  * Shared   one at a time per log.
  */
+import type { KeyHasher } from '../base/siphash.ts'
 import type { AbortedTransaction } from '../index/transaction-index.ts'
 import type { Pace } from './batch-window.ts'
 import type { KeyEvidence } from './keep.ts'
@@ -31,6 +32,8 @@ export interface CleanRoundOptions extends Pace {
   readonly newHorizonMs: number
   /** Delete horizons up to this are over; -Infinity while no clock is trusted (rule E8). */
   readonly horizonsOverMs: number
+  /** Under the secret of whoever keeps a map of keys, and is to know which are gone. */
+  readonly keyHasher?: KeyHasher | undefined
 }
 
 export class CleanRound {
