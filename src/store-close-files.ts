@@ -79,6 +79,7 @@ export function closedSegment(
     startedAt: facts.startedMs ?? null,
     sealedAt: isSealed ? facts.sealedAt : null,
     cleanedUpTo: facts.cleanedUpTo,
+    revisitMs: facts.revisitMs,
     epochs: facts.epochs,
     offsetIndex: indexes?.offset ?? null,
     timeIndex: indexes?.time ?? null,

@@ -240,6 +240,7 @@ function closedSegment(
     startedMs: closed.startedAt ?? undefined,
     sealedAt: closed.sealedAt,
     cleanedUpTo: closed.cleanedUpTo,
+    revisitMs: closed.revisitMs,
   }
   const phase = isLast ? 'active' : closed.sealedAt === null ? 'sealing' : 'sealed'
   const segment = Segment.at(host.pool, identity.directory, facts, phase, config.indexIntervalBytes)

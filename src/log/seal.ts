@@ -46,6 +46,7 @@ export async function sealSegment(host: SealHost, log: SealedLog, segment: Segme
     nextOffset: facts.nextOffset,
     sealedAt,
     cleanedUpTo: facts.cleanedUpTo,
+    revisitMs: facts.revisitMs,
     startedAt: facts.startedMs ?? -1,
     offsetIndex,
     timeIndex,

@@ -13,7 +13,7 @@ import { xxh64 } from '../base/xxh64.ts'
 import { damagedState, readStateFile, writeStateFile, type StateValue } from './state-file.ts'
 import { StateReader } from './state-reader.ts'
 
-const CLOSE_RECORD_VERSION = 2
+const CLOSE_RECORD_VERSION = 3
 
 /** A file as it was at the close. */
 export interface ClosedFile {
@@ -35,6 +35,8 @@ export interface ClosedSegment {
   /** `null`: the active segment. */
   readonly sealedAt: number | null
   readonly cleanedUpTo: number | null
+  /** From this time on cleaning it again drops more; `null`: it does not. */
+  readonly revisitMs: number | null
   readonly epochs: readonly (readonly [epoch: number, startOffset: number])[]
   /** `null` where the sidecar says it. */
   readonly offsetIndex: ClosedFile | null
@@ -89,8 +91,9 @@ export function readCloseRecord(fileSystem: FileSystem, path: string): CloseReco
  * Log columns: log id, log start, local start, log end, segment count, files' hashes; from version 2 on length and hash
  * of the producers' snapshot.
  * Segment columns: base offset, next offset, bytes, first timestamp, greatest timestamp, its offset, started at, sealed
- * at, cleaned up to, epoch count, epochs and their starts in turn, then length and hash of each index file. Offsets of
- * a segment count from its base, -1 stands for null, hashes are 8 bytes each in one string of bytes.
+ * at, cleaned up to, epoch count, epochs and their starts in turn, then length and hash of each index file; from
+ * version 3 on when it is to be cleaned again. Offsets of a segment count from its base, -1 stands for null, hashes are
+ * 8 bytes each in one string of bytes.
  */
 export function encodeCloseRecord(record: CloseRecord): StateValue[] {
   const logs = record.logs
@@ -122,6 +125,7 @@ export function encodeCloseRecord(record: CloseRecord): StateValue[] {
       ...fileColumns(segments.map((segment) => segment.offsetIndex)),
       ...fileColumns(segments.map((segment) => segment.timeIndex)),
       ...fileColumns(segments.map((segment) => segment.transactionIndex)),
+      segments.map((segment) => segment.revisitMs ?? -1),
     ],
   ]
 }
@@ -197,6 +201,7 @@ function decodeSegments(columns: unknown, path: string): ClosedSegment[] {
   const offsetIndexes = decodeFiles(reader, count)
   const timeIndexes = decodeFiles(reader, count)
   const transactionIndexes = decodeFiles(reader, count)
+  const revisitMs = reader.hasMore ? reader.integers(-1, count) : undefined
   reader.end()
   return baseOffsets.map((baseOffset, i) => ({
     baseOffset,
@@ -208,6 +213,7 @@ function decodeSegments(columns: unknown, path: string): ClosedSegment[] {
     startedAt: orNull(startedAt[i]!),
     sealedAt: orNull(sealedAt[i]!),
     cleanedUpTo: orNull(cleanedUpTo[i]!),
+    revisitMs: orNull(revisitMs?.[i] ?? -1),
     epochs: epochs[i]!,
     offsetIndex: offsetIndexes[i]!,
     timeIndex: timeIndexes[i]!,

@@ -39,7 +39,10 @@ export interface SegmentFacts {
   /** Store time of the first append; undefined while empty. */
   startedMs: number | undefined
   sealedAt: number | null
+  /** Every superseding record below this was applied to it; 0: offsets are missing, and nobody knows why. */
   cleanedUpTo: number | null
+  /** From this time on cleaning it again drops more; null: it does not. */
+  revisitMs: number | null
 }
 
 /** Offsets from one to before another. */
@@ -66,6 +69,7 @@ export function emptyFacts(baseOffset: number): SegmentFacts {
     startedMs: undefined,
     sealedAt: null,
     cleanedUpTo: null,
+    revisitMs: null,
   }
 }
 
@@ -99,6 +103,8 @@ export class Segment {
   liveBytes: number | undefined
   /** Some of its bytes are damaged: its greatest timestamp is not known. */
   isDamaged = false
+  /** A pass of the cleaner reads it. */
+  isBeingCleaned = false
   /** Until then its point reads are asynchronous, on monotonic time. */
   slowUntilMs = 0
   /** Since when it has readers, on monotonic time. */
@@ -288,6 +294,7 @@ export class Segment {
     facts.startedMs = summary.startedAt === -1 ? undefined : summary.startedAt
     facts.sealedAt = summary.sealedAt
     facts.cleanedUpTo = summary.cleanedUpTo
+    facts.revisitMs = summary.revisitMs
     this.syncedBytes = summary.logLength
   }
 

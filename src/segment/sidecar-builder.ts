@@ -27,8 +27,11 @@ export interface SealFacts {
   readonly nextOffset: number
   readonly sealedAt: number
   readonly cleanedUpTo: number | null
+  readonly revisitMs: number | null
   /** Store time of the first append, -1 when not known. */
   readonly startedAt: number
+  /** Writer epochs, where the batches do not tell all of them any more. */
+  readonly epochs?: readonly EpochStart[] | undefined
   /** The bytes of the index files. An empty transaction index stands for no file. */
   readonly offsetIndex: Uint8Array
   readonly timeIndex: Uint8Array
@@ -131,7 +134,7 @@ export class SidecarBuilder {
       { id: sections.SECTION_BLOCK_HASHES, bytes: hashes },
       { id: sections.SECTION_BLOCK_DIRECTORY, bytes: blocks },
       { id: sections.SECTION_INDEX_FILES, bytes: sections.encodeIndexFiles(indexFacts(facts)) },
-      { id: sections.SECTION_LEADER_EPOCHS, bytes: sections.encodeEpochs(this.#epochs) },
+      { id: sections.SECTION_LEADER_EPOCHS, bytes: sections.encodeEpochs(facts.epochs ?? this.#epochs) },
     ]
     if (facts.transactionIndex.byteLength > 0)
       tail.push({ id: sections.SECTION_ABORTED, bytes: facts.transactionIndex })
@@ -156,6 +159,7 @@ export class SidecarBuilder {
       startedAt: facts.startedAt,
       sealedAt: facts.sealedAt,
       cleanedUpTo: facts.cleanedUpTo,
+      revisitMs: facts.revisitMs,
     })
   }
 

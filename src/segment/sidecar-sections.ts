@@ -17,7 +17,7 @@
  *   80      8     first append time            Leader epoch entry
  *   88      8     sealed at                    offset  size  field
  *   96      8     cleaned up to                0       4     epoch
- *                                              4       8     start offset
+ *   104     8     clean again at               4       8     start offset
  *
  * Owns     the encoding of each section. Block hashes are one XXH64 of 8 bytes per block; aborted transactions are the
  *          bytes of `.txnindex`; producer state is opaque here; the key index is `index/key-index.ts`'s.
@@ -57,7 +57,8 @@ const MAX_TIMESTAMP_OFFSET = MAX_TIMESTAMP + 8
 const STARTED_AT = MAX_TIMESTAMP_OFFSET + 8
 const SEALED_AT = STARTED_AT + 8
 const CLEANED_UP_TO = SEALED_AT + 8
-const SUMMARY_SIZE = CLEANED_UP_TO + 8
+const CLEAN_AGAIN_AT = CLEANED_UP_TO + 8
+const SUMMARY_SIZE = CLEAN_AGAIN_AT + 8
 
 export const SIDECAR_SUMMARY_LAYOUT: Layout = [
   ['base offset', BASE_OFFSET, 8],
@@ -74,6 +75,7 @@ export const SIDECAR_SUMMARY_LAYOUT: Layout = [
   ['first append time', STARTED_AT, 8],
   ['sealed at', SEALED_AT, 8],
   ['cleaned up to', CLEANED_UP_TO, 8],
+  ['clean again at', CLEAN_AGAIN_AT, 8],
 ]
 
 const BLOCK_POSITION = 0
@@ -129,6 +131,8 @@ export interface SidecarSummary {
   readonly sealedAt: number
   /** Every record that supersedes one of this segment, up to this offset, has been applied; `null` when not cleaned. */
   readonly cleanedUpTo: number | null
+  /** From this time on cleaning it again drops more, even if nothing new comes; `null`: it does not. */
+  readonly revisitMs: number | null
 }
 
 export function encodeSummary(summary: SidecarSummary): Uint8Array<ArrayBuffer> {
@@ -147,14 +151,18 @@ export function encodeSummary(summary: SidecarSummary): Uint8Array<ArrayBuffer> 
   writeInt64(view, STARTED_AT, summary.startedAt)
   writeInt64(view, SEALED_AT, summary.sealedAt)
   writeInt64(view, CLEANED_UP_TO, summary.cleanedUpTo ?? -1)
+  writeInt64(view, CLEAN_AGAIN_AT, summary.revisitMs ?? -1)
   return bytes
 }
 
 /** The summary in `bytes`, or `undefined` when no segment can be so. */
 export function decodeSummary(bytes: Uint8Array): SidecarSummary | undefined {
-  if (bytes.byteLength !== SUMMARY_SIZE) return undefined
+  // Before there was a time to clean again.
+  const isOld = bytes.byteLength === CLEAN_AGAIN_AT
+  if (!isOld && bytes.byteLength !== SUMMARY_SIZE) return undefined
   const view = viewOf(bytes)
   const cleanedUpTo = readInt64(view, CLEANED_UP_TO)
+  const revisitMs = isOld ? -1 : readInt64(view, CLEAN_AGAIN_AT)
   const summary = {
     baseOffset: readInt64(view, BASE_OFFSET),
     nextOffset: readInt64(view, NEXT_OFFSET),
@@ -168,6 +176,7 @@ export function decodeSummary(bytes: Uint8Array): SidecarSummary | undefined {
     startedAt: readInt64(view, STARTED_AT),
     sealedAt: readInt64(view, SEALED_AT),
     cleanedUpTo: cleanedUpTo === -1 ? null : cleanedUpTo,
+    revisitMs: revisitMs === -1 ? null : revisitMs,
   }
   if (view.getUint32(BLOCK_SIZE) !== LOG_BLOCK_BYTES || view.getUint32(SUMMARY_RESERVED) !== 0) return undefined
   return isSummary(summary) ? summary : undefined

@@ -96,6 +96,7 @@ function sealFacts(changes: Partial<SealFacts> = {}): SealFacts {
     nextOffset: BASE + 10_000,
     sealedAt: 5000,
     cleanedUpTo: null,
+    revisitMs: null,
     startedAt: 4000,
     offsetIndex: logBytes(24),
     timeIndex: logBytes(36),
@@ -404,6 +405,7 @@ describe('written by a newer Varve', () => {
       startedAt: -1,
       sealedAt: 0,
       cleanedUpTo: null,
+      revisitMs: null,
     })
     return [
       { id: SECTION_SUMMARY, bytes: summary },

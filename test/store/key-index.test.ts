@@ -260,6 +260,7 @@ function withoutKeys(fs: SimulatedFileSystem, path: string): Uint8Array {
     nextOffset,
     sealedAt,
     cleanedUpTo,
+    revisitMs: null,
     startedAt,
     offsetIndex: wholeFile(fs, path.replace(/varve$/, 'index')),
     timeIndex: wholeFile(fs, path.replace(/varve$/, 'timeindex')),

@@ -99,7 +99,8 @@ function factsOf(segment: Segment): SealFacts {
   const { nextOffset, sealedAt, cleanedUpTo, startedAt } = summary
   const offsetIndex = readFileSync(path.replace(/log$/, 'index'))
   const timeIndex = readFileSync(path.replace(/log$/, 'timeindex'))
-  return { nextOffset, sealedAt, cleanedUpTo, startedAt, offsetIndex, timeIndex, transactionIndex: new Uint8Array(0) }
+  const transactionIndex = new Uint8Array(0)
+  return { nextOffset, sealedAt, cleanedUpTo, revisitMs: null, startedAt, offsetIndex, timeIndex, transactionIndex }
 }
 
 /** Makes the sidecar of a segment in the thread and without it, as two files. */
