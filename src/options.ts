@@ -73,6 +73,8 @@ export interface ResolvedOpenOptions extends Doors {
   readonly keyMapBytes: number
   readonly maxQueuedBytes: number
   readonly lockWaitMs: number
+  /** Infinity: as fast as it can. */
+  readonly cleanerBytesPerSecond: number
   readonly signal: AbortSignal | undefined
   readonly tuning: Tuning
 }
@@ -92,6 +94,7 @@ const OPEN_NAMES = [
   'keyMapBytes',
   'maxQueuedBytes',
   'lockWaitMs',
+  'cleaner',
   'fileSystem',
   'clock',
   'random',
@@ -111,6 +114,7 @@ export function resolveOpenOptions(options: OpenOptions | undefined, doors: Door
     keyMapBytes: parseSize(given.keyMapBytes ?? GIB, 'keyMapBytes'),
     maxQueuedBytes: parseSize(given.maxQueuedBytes ?? 64 * MIB, 'maxQueuedBytes', 1),
     lockWaitMs: parseDuration(given.lockWaitMs ?? 0, 'lockWaitMs'),
+    cleanerBytesPerSecond: cleanerRate(given.cleaner),
     fileSystem: door(given.fileSystem, doors.fileSystem, 'fileSystem'),
     clock: door(given.clock, doors.clock, 'clock'),
     random: door(given.random, doors.random, 'random'),
@@ -135,6 +139,11 @@ function durabilityOf(
   }
   if (given === 'disk' || given === 'os') return { durability: given, syncIntervalMs: null }
   throw invalidOption('durability', given, "'disk', 'os' or { intervalMs }")
+}
+
+function cleanerRate(given: OpenOptions['cleaner']): number {
+  const { bytesPerSecond } = optionsObject(given, ['bytesPerSecond'], 'cleaner')
+  return bytesPerSecond === undefined ? Infinity : parseSize(bytesPerSecond, 'cleaner.bytesPerSecond', 1)
 }
 
 function door<T extends { readonly '~varve': string }>(given: T | undefined, standard: T, kind: T['~varve']): T {

@@ -19,6 +19,7 @@ import type { LogCheckpoint } from './journal/entry-format.ts'
 import { plainBatch } from './log/append.ts'
 import type { AppendHost } from './log/append.ts'
 import { Committer } from './log/commit.ts'
+import type { CleanHost } from './log/clean.ts'
 import type { CommitHost } from './log/commit-host.ts'
 import { syncSegments } from './log/flush.ts'
 import { isPassing } from './log/write-errors.ts'
@@ -33,7 +34,6 @@ import { rollTo } from './log/run.ts'
 import type { ScanHost } from './log/scan-host.ts'
 import type { TruncateHost } from './log/truncate.ts'
 import { sealSegment } from './log/seal.ts'
-import type { SealHost } from './log/seal-sidecar.ts'
 import type { ResolvedOpenOptions } from './options.ts'
 import type { BatchFacts } from './segment/batch-builder.ts'
 import type { StorePaths } from './segment/segment-files.ts'
@@ -66,7 +66,7 @@ export interface EngineParts {
   readonly hashKey: Uint8Array
 }
 
-export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, JournalHost, KeysStore, SealHost {
+export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, JournalHost, KeysStore, CleanHost {
   readonly options: ResolvedOpenOptions
   readonly paths: StorePaths
   readonly pool: FilePool

@@ -79,6 +79,8 @@ export class StoreKeys {
   /** Turns the map of a log on, and resolves when it is complete. */
   async turnOn(log: PartitionLog, signal?: AbortSignal): Promise<void> {
     log.keys = new LiveKeys(this.#host, log)
+    // What is read of segments must not leave them meanwhile; no other pass begins before the map is complete.
+    await log.stopCleaning?.()
     try {
       const from = log.logEnd === log.logStart ? log.logStart : await this.#load(log)
       await buildKeys(this.#host, log, log.keys, from, signal)
@@ -109,12 +111,21 @@ export class StoreKeys {
     if (this.#store.fileSystem.statSync(path) !== undefined) this.#store.fileSystem.unlinkSync(path)
   }
 
+  /** Forgets the checkpoint of a log, durably: it names records that are about to leave. Another one is due soon. */
+  async forgetCheckpoint(log: PartitionLog): Promise<void> {
+    const { fileSystem, keyMapPath } = this.#store
+    if (fileSystem.statSync(this.#pathOf(log.id)) === undefined) return
+    this.forget(log.id)
+    if (log.keys !== undefined) log.keys.lag += log.keys.map.size
+    await fileSystem.syncDirectory(keyMapPath)
+  }
+
   /** Writes the checkpoints that are due. */
   async checkpoint(when: 'at work' | 'at close'): Promise<void> {
     const lags = when === 'at work' ? LAGS_AT_WORK : LAGS_AT_CLOSE
     for (const log of this.#store.logs.values()) {
       const { keys } = log
-      if (keys?.isComplete !== true || log.ended !== undefined) continue
+      if (keys?.isComplete !== true || keys.removals % 2 === 1 || log.ended !== undefined) continue
       if (keys.lag >= Math.max(this.#store.keyCheckpointLag, keys.map.size / lags)) await this.#write(log, keys)
     }
   }

@@ -56,7 +56,7 @@ export class StoreMarks {
     const shown = before?.highWatermark ?? Math.min(log.highWatermark, active.nextOffset)
     this.#mirror.set(
       log.id,
-      log.view.generation,
+      generationOf(log),
       Math.min(log.logStart, shown),
       Math.min(log.localStart, shown),
       Math.min(log.lastStable, shown),
@@ -75,4 +75,9 @@ export class StoreMarks {
   closeSync(): void {
     this.#file.closeSync()
   }
+}
+
+/** Odd while files get other names. */
+function generationOf(log: PartitionLog): number {
+  return log.view.generation * 2 + (log.isRenaming ? 1 : 0)
 }

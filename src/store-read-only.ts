@@ -92,10 +92,18 @@ class ReadOnlyStore implements ReadStore {
       clock: options.clock,
       pointReads: options.localReads,
       readBudget: this.#readBudget,
-      loadIndexes: (log, segment) => (log as FollowedLog).door.indexes.load(segment),
+      loadIndexes: (log, segment) => {
+        if (segment.offsets !== undefined) return
+        const followed = log as FollowedLog
+        followed.door.indexes.load(segment)
+        followed.requireSame(segment)
+      },
       loadAborted: (log, segment) => {
-        const { indexes, fileSystem } = (log as FollowedLog).door
-        return loadAborted(indexes, fileSystem, log, segment)
+        const followed = log as FollowedLog
+        const { indexes, fileSystem } = followed.door
+        const aborted = loadAborted(indexes, fileSystem, log, segment)
+        followed.requireSame(segment)
+        return aborted
       },
       keyHasher,
       loadKeys: (log, segment) => (log as FollowedLog).door.indexes.loadKeys(segment, keyHasher),
@@ -178,6 +186,7 @@ class ReadOnlyStore implements ReadStore {
       queuedBytes: 0,
       memory: { keyMap: 0, cache: this.#follower.cacheBytes, buffers: this.#readBudget.bytes },
       local: { segments: segments.length, bytes: segments.reduce((sum, segment) => sum + segment.sizeBytes, 0) },
+      cleaner: { backlogBytes: 0, lastPass: null, uncleanable: [] },
       oldestViewMs: oldest === Infinity ? 0 : this.#options.clock.monotonicMs() - oldest,
       openFiles: this.#follower.openFiles,
     }

@@ -35,6 +35,23 @@ export class StoreTime {
     return this.#largest
   }
 
+  /** Now, but never before an earlier time that was given out. */
+  now(): number {
+    return Math.max(this.#largest, this.#clock.now())
+  }
+
+  /**
+   * Delete horizons up to this time are over, for a topic that keeps tombstones for `retentionMs`. By the clock, and by
+   * what this store has seen pass: a horizon may have been stamped by a clock that was wrong. Where nothing is to be
+   * kept no time has to pass, so that no clock is asked.
+   */
+  horizonsOver(retentionMs: number): number {
+    if (retentionMs === 0) return this.now()
+    const now = this.trustedNow()
+    const trustedMs = this.#clock.monotonicMs() - this.#monotonicStart
+    return now === undefined || trustedMs < retentionMs ? -Infinity : now
+  }
+
   /** Now, when things may be removed by age. */
   trustedNow(): number | undefined {
     const wall = this.#clock.now()

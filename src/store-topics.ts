@@ -250,6 +250,7 @@ export class StoreTopics {
     const gone = missing(name)
     for (const log of logs) log.end(gone)
     for (const log of logs) {
+      await log.stopCleaning?.()
       await this.#engine.committer.idle(log)
       await log.structure.idle()
       this.#engine.dropLog(log)

@@ -17,12 +17,14 @@ import { resolveTopicOptions } from './metadata/topic-options.ts'
 import { checkpointForKafka } from './store-checkpoint-kafka.ts'
 import { checkpointStore } from './store-checkpoint.ts'
 import { writeCloseState } from './store-close.ts'
+import { StoreCleaner } from './store-cleaner.ts'
 import { Maintenance } from './store-maintenance.ts'
 import type { OpenedStore } from './store-open.ts'
 import { storeStats } from './store-stats.ts'
 import { StoreTopics } from './store-topics.ts'
 import { verifyStore } from './store-verify.ts'
 import { TopicHandle } from './topic.ts'
+import type { TopicChanges } from './topic.ts'
 import type { PartitionHost } from './topic-partition.ts'
 
 /** Throws INVALID_OPTION unless it is a definition or a name. */
@@ -41,6 +43,8 @@ export class WritableStore implements Store {
   readonly #opened: OpenedStore
   readonly #topics: StoreTopics
   readonly #maintenance: Maintenance
+  readonly #cleaner: StoreCleaner
+  readonly #changes: TopicChanges
   readonly #partitions: PartitionHost
   #closing: Promise<void> | undefined
 
@@ -51,6 +55,11 @@ export class WritableStore implements Store {
     this.recovery = opened.recovery
     this.#topics = new StoreTopics(engine, opened.catalog)
     this.#maintenance = new Maintenance(engine)
+    this.#cleaner = new StoreCleaner(engine)
+    this.#changes = {
+      addPartitions: (name, count) => this.#topics.addPartitions(name, count),
+      clean: (logs, wish) => this.#cleaner.clean(logs, wish),
+    }
     this.#partitions = {
       directory,
       clock: engine.clock,
@@ -82,16 +91,15 @@ export class WritableStore implements Store {
     const definition = typeof wanted === 'string' ? undefined : wanted
     const resolved = resolveTopicOptions(definition, options)
     resolved.signal?.throwIfAborted()
-    const addPartitions = (name: string, count: number): Promise<number> => this.#topics.addPartitions(name, count)
     if (definition === undefined) {
       const name = wanted as string
       const state = await this.#topics.open({ name, partitions: undefined, codecs: undefined, options: resolved })
-      return new TopicHandle(name, state, engine, this.#partitions, { key: RAW_KEY, value: RAW_VALUE }, addPartitions)
+      return new TopicHandle(name, state, engine, this.#partitions, { key: RAW_KEY, value: RAW_VALUE }, this.#changes)
     }
     const { name, key, value, partitions } = definition
     const codecs = { key: key?.name ?? null, value: value.name }
     const state = await this.#topics.open({ name, partitions, codecs, options: resolved })
-    return new TopicHandle(name, state, engine, this.#partitions, { key, value }, addPartitions)
+    return new TopicHandle(name, state, engine, this.#partitions, { key, value }, this.#changes)
   }
 
   async topics(options?: Signal & { readonly internal?: boolean | undefined }): Promise<string[]> {
@@ -136,7 +144,7 @@ export class WritableStore implements Store {
   }
 
   stats(): StoreStats {
-    return storeStats(this.#opened.engine)
+    return storeStats(this.#opened.engine, this.#cleaner)
   }
 
   async checkpoint(directory: string, options?: Signal & { readonly kafka?: boolean | undefined }): Promise<void> {
@@ -167,6 +175,7 @@ export class WritableStore implements Store {
       { outcome: 'definite' },
     )
     engine.refusal = closed
+    await this.#cleaner.stop(closed)
     await this.#topics.idle()
     await this.#maintenance.stop()
     await engine.committer.quiet()

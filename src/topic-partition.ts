@@ -117,7 +117,7 @@ function segmentInfo(segment: Segment): SegmentInfo {
     bytes: facts.sizeBytes,
     liveBytes: segment.liveBytes ?? null,
     tier: 'local',
-    phase: segment.phase === 'active' ? 'active' : 'sealed',
+    phase: segment.phase === 'active' ? 'active' : segment.isBeingCleaned ? 'cleaning' : 'sealed',
     sealedAt: segment.phase === 'active' ? null : facts.sealedAt,
     maxTimestamp: facts.maxTimestamp === -1 ? null : facts.maxTimestamp,
     cleanedUpTo: facts.cleanedUpTo,

@@ -134,8 +134,10 @@ export class PartitionRead<K, V, N extends string> {
     if (this.offset >= this.limit) return false
     if (this.#isHeld) {
       this.#aborted ??= new AbortedRanges(this.#host, this.log)
-      const { batch } = this.#scan!
+      const { batch, segment } = this.#scan!
       await this.#aborted.load(batch.producerId, batch.baseOffset)
+      // What was cleaned away is in no index any more: it is not known of the bytes that were read before.
+      if (segment.phase === 'retired') this.close()
       return true
     }
     if (this.#scan === undefined) {

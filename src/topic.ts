@@ -15,14 +15,17 @@ import type {
   Writer,
   WriterOptions,
 } from './base/api-records.ts'
-import type { KeyedTopic, ResolvedTopicConfig, Topic } from './base/api-topic.ts'
+import type { CleanReport, KeyedTopic, ResolvedTopicConfig, Topic } from './base/api-topic.ts'
+import { flag, invalidOption, optionsObject, signalOf } from './base/checks.ts'
 import { decoderOf } from './base/codec-face.ts'
 import type { Codec } from './base/codec-face.ts'
 import { checkPartition, resolveReadOptions } from './base/read-options.ts'
 import { StickyPartition } from './base/partitioner.ts'
 import { parseInteger } from './base/units.ts'
 import type { PartitionLog } from './log/log.ts'
+import { isCompacted } from './metadata/topic-config.ts'
 import { resolveWriterOptions } from './options.ts'
+import type { CleanWish } from './store-cleaner.ts'
 import type { Engine } from './store-engine.ts'
 import { TopicAppender } from './topic-append.ts'
 import type { RecordDecoder } from './topic-batch.ts'
@@ -119,14 +122,21 @@ export class TopicReads<K, V, N extends string, KIn> implements KeyedTopic<K, V,
   }
 }
 
+/** What the store does to a topic. */
+export interface TopicChanges {
+  addPartitions(name: string, count: number): Promise<number>
+  clean(logs: readonly PartitionLog[], wish: CleanWish): Promise<CleanReport>
+}
+
 /** A topic of a store that is open for writing. */
 export class TopicHandle<K, V, N extends string, KIn, VIn>
   extends TopicReads<K, V, N, KIn>
   implements Topic<K, V, N, KIn, VIn>
 {
+  readonly #state: TopicState
   readonly #engine: Engine
   readonly #appender: TopicAppender<KIn, VIn>
-  readonly #addPartitions: (name: string, count: number) => Promise<number>
+  readonly #changes: TopicChanges
 
   constructor(
     name: N,
@@ -134,7 +144,7 @@ export class TopicHandle<K, V, N extends string, KIn, VIn>
     engine: Engine,
     host: PartitionHost,
     codecs: TopicCodecs<K, V, KIn, VIn>,
-    addPartitions: (name: string, count: number) => Promise<number>,
+    changes: TopicChanges,
   ) {
     super(name, state, host, codecs)
     const sticky = new StickyPartition(engine.options.random, state.logs.length)
@@ -157,7 +167,8 @@ export class TopicHandle<K, V, N extends string, KIn, VIn>
     }
     this.#engine = engine
     this.#appender = new TopicAppender(engine, subject, encoder, new KeyExpectations(host, engine, state, codecs.key))
-    this.#addPartitions = addPartitions
+    this.#state = state
+    this.#changes = changes
   }
 
   append(record: NewRecord<KIn, VIn>, options?: AppendOptions<KIn>): Promise<Receipt> {
@@ -183,6 +194,16 @@ export class TopicHandle<K, V, N extends string, KIn, VIn>
 
   async addPartitions(count: number, options?: Signal): Promise<number> {
     options?.signal?.throwIfAborted()
-    return this.#addPartitions(this.name, parseInteger(count, 'count', 1))
+    return this.#changes.addPartitions(this.name, parseInteger(count, 'count', 1))
+  }
+
+  async clean(options?: Signal & { readonly force?: boolean | undefined }): Promise<CleanReport> {
+    const given = optionsObject(options, ['force', 'signal'], '')
+    const wish = { force: flag(given.force ?? false, 'force'), signal: signalOf(given.signal) }
+    wish.signal?.throwIfAborted()
+    const { config, logs } = this.#state
+    if (!isCompacted(config))
+      throw invalidOption('cleanupPolicy', config.cleanupPolicy, `'compact' for ${this.name} to be cleaned`)
+    return this.#changes.clean(logs, wish)
   }
 }

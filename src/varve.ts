@@ -44,6 +44,7 @@ export type {
 } from './base/api-records.ts'
 export type { Finding, LogStore, OpenOptions, ReadStore, RecoveryReport, Store, StoreStats } from './base/api-store.ts'
 export type {
+  CleanReport,
   KeyedTopic,
   LogTopic,
   RawLogTopic,

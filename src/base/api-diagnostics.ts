@@ -5,6 +5,7 @@
  */
 import type { Durability, Receipt } from './api-records.ts'
 import type { RecoveryReport } from './api-store.ts'
+import type { CleanReport } from './api-topic.ts'
 
 /** The tracing channels: each carries this as the context of start, end, asyncStart, asyncEnd and error. */
 export interface TracingChannels {
@@ -27,6 +28,15 @@ export interface TracingChannels {
     tier?: 'memory' | 'local' | 'remote'
     records?: number
     bytes?: number
+    error?: unknown
+  }
+  /** One partition that was cleaned, or could not be. */
+  'varve:clean': {
+    readonly directory: string
+    readonly topic: string
+    readonly partition: number
+    readonly tier: 'local' | 'remote'
+    report?: CleanReport
     error?: unknown
   }
   /** One open. */

@@ -4,8 +4,9 @@
  * Holds    `ReadStore` is what is opened read-only, `LogStore` what a Kafka cluster can do too, `Store` everything.
  */
 import type { Bytes, Durability, Resource, Signal } from './api-records.ts'
-import type { KeyedTopic, LogTopic, RawLogTopic, RawTopic, Topic, TopicOptions } from './api-topic.ts'
+import type { CleanReport, KeyedTopic, LogTopic, RawLogTopic, RawTopic, Topic, TopicOptions } from './api-topic.ts'
 import type { Clock } from './clock.ts'
+import type { TopicPartition } from './errors.ts'
 import type { FileSystem } from './file-system.ts'
 import type { Random } from './random.ts'
 import type { TopicDefinition } from './topic-definition.ts'
@@ -118,6 +119,12 @@ export interface StoreStats {
   readonly memory: { readonly keyMap: number; readonly cache: number; readonly buffers: number }
   /** Segments and bytes on the local disk. */
   readonly local: { readonly segments: number; readonly bytes: number }
+  /** What waits for cleaning, what the last pass did, and the logs that cannot be cleaned, with the reason. */
+  readonly cleaner: {
+    readonly backlogBytes: number
+    readonly lastPass: CleanReport | null
+    readonly uncleanable: readonly (TopicPartition & { readonly reason: string })[]
+  }
   /** Age of the oldest view that a reader holds, in ms: what keeps removed files on the disk. */
   readonly oldestViewMs: number
   /** Open file descriptors. */
@@ -155,6 +162,8 @@ export interface OpenOptions extends Signal {
   readonly maxQueuedBytes?: Size | undefined
   /** Wait for the lock; default 0: LOCKED at once. */
   readonly lockWaitMs?: Duration | undefined
+  /** How fast the cleaner may read, in bytes a second; default unlimited. */
+  readonly cleaner?: { readonly bytesPerSecond?: Size | undefined } | undefined
   /** The door to files; default the real ones. */
   readonly fileSystem?: FileSystem | undefined
   /** The door to time; default the real one. */

@@ -197,6 +197,25 @@ export interface Topic<K, V, N extends string = string, KIn = K, VIn = V>
    * CONFIG_CONFLICT on a topic with a key map or compaction that has records: its keys would be looked for elsewhere.
    */
   addPartitions(count: number, options?: Signal): Promise<number>
+  /**
+   * Compacts now what is due; the store does so by itself too. `force` first seals what is being appended to, and
+   * cleans whatever may be cleaned: also where little is superseded, but nothing younger than `minCompactionLagMs`,
+   * and tombstones keep their time. Offsets and order stay, and so does the newest committed record of every key.
+   *
+   * A topic that is not compacted is INVALID_OPTION. CORRUPT: a partition is damaged and was left as it is, the others
+   * were cleaned. DISK_FULL: nothing is half done, and it is tried again.
+   */
+  clean(options?: Signal & { readonly force?: boolean | undefined }): Promise<CleanReport>
+}
+
+/** What a cleaning did, over all partitions. */
+export interface CleanReport {
+  /** Records read. */
+  readonly readRecords: number
+  /** Records kept. */
+  readonly keptRecords: number
+  /** Log bytes freed. */
+  readonly freedBytes: number
 }
 
 /** A topic opened by name: bytes in, bytes out. */

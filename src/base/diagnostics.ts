@@ -12,6 +12,7 @@ export const appendChannel: TracingChannel<unknown, TracingChannels['varve:appen
 export const readChannel: TracingChannel<unknown, TracingChannels['varve:read']> = tracingChannel('varve:read')
 export const recoveryChannel: TracingChannel<unknown, TracingChannels['varve:recovery']> =
   tracingChannel('varve:recovery')
+export const cleanChannel: TracingChannel<unknown, TracingChannels['varve:clean']> = tracingChannel('varve:clean')
 
 const events = {
   'varve:stall': channel('varve:stall'),

@@ -20,7 +20,7 @@ import { KeyTable } from './key-table.ts'
 export class KeyMap {
   /**
    * After `get`: the key's record. After `put`: the one that stood there before. After `remove` and `contest`: the one
-   * that left.
+   * that left. After `resize`: as it was before.
    */
   readonly record: KeyRecord = new KeyRecord()
   readonly #table = new KeyTable()
@@ -67,6 +67,17 @@ export class KeyMap {
     this.#size++
     if (isTombstone) this.#tombstones++
     return 'added'
+  }
+
+  /** A key's record, if it is still the one at `offset`, has so many bytes; true when it had others, `record`. */
+  resize(key: KeyIdentity, offset: number, bytes: number): boolean {
+    const table = this.#table
+    const at = table.find(key.word0, key.word1, key.word2 >>> 16)
+    if (at < 0 || table.words[at + BYTES] === CONTESTED) return false
+    readRecord(table.words, at, this.record)
+    if (this.record.offset !== offset || this.record.bytes === bytes) return false
+    table.write(at, offset, bytesWordOf(bytes, this.record.isTombstone))
+    return true
   }
 
   /** Forgets a key if its record is still the one at `offset`. */

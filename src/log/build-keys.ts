@@ -10,19 +10,18 @@
  *          with an older one. Memory: the map, one window, one batch inflated, and the records that are not decided.
  * Shared   one at a time per log; it waits between blocks.
  */
-import { errnoOf } from '../base/errors.ts'
-import type { File, FileSystem } from '../base/file-system.ts'
-import { KEY_BLOCK_BYTES, KeyCursor, secretCheckOf } from '../index/key-index.ts'
-import type { KeyIndex } from '../index/key-index.ts'
+import type { FileSystem } from '../base/file-system.ts'
+import { secretCheckOf } from '../index/key-index.ts'
+import type { KeyCursor, KeyIndex } from '../index/key-index.ts'
 import { KeyOverlay } from '../index/key-overlay.ts'
 import { BatchDamage } from '../segment/batch-format.ts'
 import { readControlRecord } from '../segment/control-record.ts'
 import { RecordCursor } from '../segment/record-cursor.ts'
 import type { Segment } from '../segment/segment.ts'
-import { segmentFile } from '../segment/segment-files.ts'
 import { AbortedRanges } from './aborted-ranges.ts'
 import { damagedBatch } from './damage.ts'
 import { EndedTransactions } from './ended-transactions.ts'
+import { eachKeyEntry } from './key-entries.ts'
 import { readSidecar } from './load-indexes.ts'
 import type { KeysHost, LiveKeys } from './live-keys.ts'
 import type { PartitionLog } from './log.ts'
@@ -30,7 +29,6 @@ import { LogScan } from './scan.ts'
 import type { ScanHost } from './scan-host.ts'
 
 const BLOCK_BYTES = 1 << 20
-const KEY_BLOCKS_AT_ONCE = 64
 
 export interface BuildKeysHost extends ScanHost, KeysHost {
   readonly fileSystem: FileSystem
@@ -120,45 +118,12 @@ class KeyBuild {
   }
 
   /** Takes a segment's key index; false: it is not there as its sidecar says. */
-  async #takeIndex(segment: Segment, index: KeyIndex, from: number): Promise<boolean> {
-    const file = this.#openSidecar(segment)
-    if (file === undefined) return false
-    try {
-      const blocks = new Uint8Array(KEY_BLOCKS_AT_ONCE * KEY_BLOCK_BYTES)
-      for (let block = 0; block < index.blockCount; block += KEY_BLOCKS_AT_ONCE) {
-        const bytes = blocks.subarray(0, Math.min(blocks.length, index.length - block * KEY_BLOCK_BYTES))
-        const got = await file.read(bytes, index.blockPosition(block))
-        if (got < bytes.length || !this.#takeBlocks(segment, index, block, bytes, from)) return false
-        if (!this.#isWanted()) return true
-      }
-      return true
-    } finally {
-      file.closeSync()
-    }
-  }
-
-  #openSidecar(segment: Segment): File | undefined {
-    const path = segmentFile(segment.directory, segment.baseOffset, 'varve')
-    try {
-      return this.#host.fileSystem.openSync(path, 'read')
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined
-      throw error
-    }
-  }
-
-  #takeBlocks(segment: Segment, index: KeyIndex, first: number, bytes: Uint8Array, from: number): boolean {
-    const entry = new KeyCursor()
+  #takeIndex(segment: Segment, index: KeyIndex, from: number): Promise<boolean> {
     const least = Math.max(from, this.#log.logStart)
-    for (let at = 0, block = first; at < bytes.length; at += KEY_BLOCK_BYTES, block++) {
-      if (!entry.open(index, block, bytes.subarray(at, at + index.blockLength(block)))) return false
-      while (entry.next()) {
-        const offset = segment.baseOffset + entry.relativeOffset
-        if (offset >= segment.nextOffset) return false
-        if (offset >= least) this.#keys.put(entry, offset, entry.recordSize, entry.isTombstone)
-      }
+    const take = (entry: KeyCursor, offset: number): void => {
+      if (offset >= least) this.#keys.put(entry, offset, entry.recordSize, entry.isTombstone)
     }
-    return true
+    return eachKeyEntry(this.#host.fileSystem, segment, index, take, () => this.#isWanted())
   }
 
   /** Reads the records from `from` to `to`; answers `to`. */

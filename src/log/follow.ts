@@ -3,17 +3,20 @@
  *
  * Owns     view and marks of one followed log. They change in one turn, after all that had to be read was read.
  * Holds    Nothing above the high watermark of the marks is shown. Which segments there are comes from the names in the
- *          directory, what is in them from sidecars, else from a walk. A data file that became another one under its
- *          name is opened anew. Damage that is met is passed over here: whoever reads it is told.
+ *          directory, what is in them from sidecars, else from a walk; while names change (an odd generation) nothing
+ *          is looked at. A data file that became another one under its name is opened anew. Damage that is met is
+ *          passed over here: whoever reads it is told.
  * Shared   one `follow` at a time; readers go on beside it.
  */
 import type { Slab } from '../base/arena.ts'
+import { errnoError } from '../base/sim-errno.ts'
 import { readInt64 } from '../base/bytes.ts'
 import type { VarveError } from '../base/errors.ts'
 import type { FilePool } from '../base/file-pool.ts'
 import type { FileSystem } from '../base/file-system.ts'
 import type { LogMarks } from '../metadata/marks-file.ts'
 import { ProducerState } from '../metadata/producer-state.ts'
+import { isCompacted } from '../metadata/topic-config.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
 import { BASE_OFFSET } from '../segment/batch-format.ts'
 import type { BatchScan } from '../segment/batch-scan.ts'
@@ -110,6 +113,7 @@ export class FollowedLog extends PartitionLog {
    * then `anyway` shows what is there, and whoever reads the rest is told.
    */
   async follow(door: FollowDoor, writer: string, marks: LogMarks, anyway: boolean): Promise<boolean> {
+    if (marks.generation % 2 === 1) return false
     const isSame = this.writer === writer && this.#shown?.generation === marks.generation
     const segments = isSame ? await this.#grown(marks) : await this.#rebuilt(door, this.writer !== writer, marks)
     this.producers = this.#known.producers
@@ -119,6 +123,14 @@ export class FollowedLog extends PartitionLog {
     this.writer = writer
     this.#shown = marks
     return true
+  }
+
+  /** Throws ENOENT when the data file of a full segment is another one by now, and so may be what was read of it. */
+  requireSame(segment: Segment): void {
+    const known = this.#files.get(segment)
+    const { path } = segment.data
+    if (known !== undefined && this.door.fileSystem.statSync(path)?.identity !== known)
+      throw errnoError('ENOENT', 'stat', path)
   }
 
   /** True when the structure is still as these marks have it, or there are none of this writer yet. */
@@ -203,7 +215,7 @@ export class FollowedLog extends PartitionLog {
       segment.times = undefined
       return segment
     }
-    await this.#walkOn(segment, file.size, nextOffset)
+    await this.#walkOn(segment, file.size, nextOffset, isCompacted(this.config))
     segment.phase = 'sealing'
     return segment
   }
@@ -214,8 +226,9 @@ export class FollowedLog extends PartitionLog {
     return { producers: producersBefore(door.fileSystem, segment), end: first.base }
   }
 
-  #walkOn(segment: Segment, to: number, nextOffset: number): Promise<void> {
-    return walkOn(segment, to, nextOffset, this.config, (batch, slab) => {
+  #walkOn(segment: Segment, to: number, nextOffset: number, mayHaveHoles = false): Promise<void> {
+    const options = { to, nextOffset, mayHaveHoles, mostBytes: this.config.maxMessageBytes }
+    return walkOn(segment, options, (batch, slab) => {
       if (batch.baseOffset < this.#known.end) return
       noteStored(this.#known.producers, segment, batch, slab)
       this.#known.end = batch.lastOffset + 1
@@ -260,12 +273,19 @@ function emptySegment(door: FollowDoor, directory: string, base: number, config:
   return segment
 }
 
+interface WalkOn {
+  readonly to: number
+  /** Where the offsets end. */
+  readonly nextOffset: number
+  /** Its sidecar is lost, and it may have been cleaned. */
+  readonly mayHaveHoles: boolean
+  readonly mostBytes: number
+}
+
 /** Notes the batches between what was walked and `to`, where the offsets reach `nextOffset`. */
 async function walkOn(
   segment: Segment,
-  to: number,
-  nextOffset: number,
-  config: ResolvedTopicConfig,
+  { to, nextOffset, mayHaveHoles, mostBytes }: WalkOn,
   note: (batch: BatchScan, slab: Slab) => void,
 ): Promise<void> {
   const { facts } = segment
@@ -273,20 +293,24 @@ async function walkOn(
     const options = { from: facts.sizeBytes, to, minOffset: facts.nextOffset, verify: true }
     await segment.data.during((file) =>
       walkFile(file, options, (batch, _position, slab) => {
-        if (batch.baseOffset !== facts.nextOffset || batch.lastOffset >= nextOffset) return false
+        const isHole = batch.baseOffset > facts.nextOffset
+        if ((isHole && !mayHaveHoles) || batch.baseOffset < facts.nextOffset) return false
+        if (batch.lastOffset >= nextOffset) return false
+        if (isHole) facts.cleanedUpTo = 0
         segment.noteBatch(batch.baseOffset, batch.lastOffset, batch.maxTimestamp, batch.size, batch.leaderEpoch)
         note(batch, slab)
         return true
       }),
     )
     if (facts.sizeBytes >= to) break
-    const search = { to, minOffset: facts.nextOffset, endOffset: nextOffset, mostBytes: config.maxMessageBytes }
+    const search = { to, minOffset: facts.nextOffset, endOffset: nextOffset, mostBytes }
     const from = facts.sizeBytes + 1
     const found = await segment.data.during((file) => findBatchInFile(file, { ...search, from }))
     segment.skipBytes((found === -1 ? to : found) - facts.sizeBytes)
     // A batch behind damage may begin anywhere.
     if (found !== -1) facts.nextOffset = baseOffsetAt(segment, found)
   }
+  if (mayHaveHoles && facts.nextOffset < nextOffset) facts.cleanedUpTo = 0
   facts.nextOffset = Math.max(nextOffset, facts.baseOffset)
 }
 

@@ -4,7 +4,8 @@
  * Owns     one file per log. The sidecars' key indexes are what comes on top of it: a checkpoint is written whole, when
  *          the records behind it are half as many as the keys.
  * Holds    E1: it gets its name only when all that is in it is durable. E2: it counts only if its writer's epoch
- *          reached its end, for the log that it names. Whatever is wrong with it, the map is built without it.
+ *          reached its end, for the log that it names. Whatever is wrong with it, the map is built without it. While
+ *          records leave the log that it may name, none gets its name.
  * Crash    `.tmp` is removed at the next open.
  */
 import type { File, FileSystem } from '../base/file-system.ts'
@@ -43,10 +44,12 @@ export async function writeKeyCheckpoint(
 ): Promise<void> {
   const { fileSystem } = host
   const temporary = path + TEMPORARY_SUFFIX
+  const { removals } = keys
   if (fileSystem.statSync(temporary) !== undefined) fileSystem.unlinkSync(temporary)
   try {
     const upTo = await writeNew(host, log, keys, temporary)
-    if (log.keys !== keys || !(await durable(upTo)) || log.keys !== keys) {
+    const counts = (): boolean => log.keys === keys && keys.removals === removals
+    if (!counts() || !(await durable(upTo)) || !counts()) {
       fileSystem.unlinkSync(temporary)
       return
     }

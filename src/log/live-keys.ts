@@ -68,6 +68,8 @@ export class LiveKeys {
   isComplete = false
   /** Records that came into the map since its last checkpoint. */
   lag = 0
+  /** Rises when a swap begins to take records out of the log that the map names, and when it is done: odd meanwhile. */
+  removals = 0
   readonly log: KeyedLog
   readonly #host: KeysHost
   #overlay = new KeyOverlay()
@@ -195,6 +197,21 @@ export class LiveKeys {
   created(segment: Segment): void {
     segment.liveBytes = this.#ahead?.get(segment.baseOffset) ?? 0
     this.#ahead?.delete(segment.baseOffset)
+  }
+
+  /** `segment` has just taken the place of others, with all of their records that the map names. */
+  replaced(others: readonly Segment[], segment: Segment): void {
+    segment.liveBytes = others.reduce((sum, { liveBytes }) => sum + liveBytes!, 0)
+  }
+
+  /** Takes a key out, whose record at `offset` is gone, unless a newer one came. */
+  remove(key: KeyIdentity, offset: number): void {
+    if (this.map.remove(key, offset) === 'removed') this.#addLive(offset, -this.map.record.bytes)
+  }
+
+  /** The record at `offset` takes so many bytes by now, if it is still the newest of its key. */
+  resize(key: KeyIdentity, offset: number, bytes: number): void {
+    if (this.map.resize(key, offset, bytes)) this.#addLive(offset, bytes - this.map.record.bytes)
   }
 
   /** Takes keys out whose records are below the log start, a few at a time; `pause` lets others run. */

@@ -2,7 +2,7 @@
  * One partition's log: its state, and the single place where its view changes.
  *
  * Owns     marks, view, tail and the forming group of one partition. The verbs live in files of their own
- *          (`append`, `commit`, `fetch`, `open`, `retain`, `seal`, `truncate`); nothing else writes these fields.
+ *          (`append`, `clean`, `commit`, `fetch`, `open`, `retain`, `seal`, `truncate`); nothing else writes these.
  * Holds    logStart, localStart <= highWatermark <= logEnd; logStart is above localStart when records of the first
  *          segment are deleted and others are not. durable <= highWatermark but for what a sync in flight will add. No
  *          mark moves back except by truncation or reopening.
@@ -52,6 +52,10 @@ export class PartitionLog {
   tail: Tail
   logStart: number
   localStart: number
+  /** What the journal holds of offsets below is durable in segments that may have changed since: never replayed. */
+  applyFrom = 0
+  /** Files of a segment are getting other names: whoever looks at the names from outside looks again. */
+  isRenaming = false
   highWatermark: number
   /** The next offset to be given. */
   logEnd: number
@@ -75,6 +79,8 @@ export class PartitionLog {
   writing: 'disk' | 'os' | undefined
   /** Set once the topic is deleted: every further call fails with it. */
   ended: VarveError | undefined
+  /** Ends the pass of the cleaner that works on it, and waits for that; undefined while there is none. */
+  stopCleaning: (() => Promise<void>) | undefined
   readonly structure: SerialQueue = new SerialQueue()
   readonly #growth = new Set<() => void>()
 
@@ -106,7 +112,8 @@ export class PartitionLog {
   }
 
   get floor(): Floor {
-    return { logId: this.id, applyFrom: this.localStart, localStart: this.localStart, logStart: this.logStart }
+    const { id: logId, localStart, logStart } = this
+    return { logId, applyFrom: Math.max(this.applyFrom, localStart), localStart, logStart }
   }
 
   /** Bytes in the segments that no journal entry and no sync covers. */

@@ -1,9 +1,10 @@
 /**
  * Opening all logs of a store: from the record of a clean close, or by recovery.
  *
- * Owns     the order of recovery, per log (J8): drop leftovers, replay, judge what stands in the data files above the
- *          floor (`recover.ts`), sync files and names. What lies below the floor goes when the new chain has the floor:
- *          after a failed sync, what was read of the old one may leave the cache at any moment.
+ * Owns     the order of recovery, per log (J8): drop leftovers, finish or undo a swap (`finish-swap.ts`), replay,
+ *          judge what stands in the data files above the floor (`recover.ts`), sync files and names. What lies below
+ *          the floor goes when the new chain has the floor: after a failed sync, what was read of the old one may leave
+ *          the cache at any moment.
  * Holds    A clean close needs no data file to be read. A log directory that somebody else appended to since is
  *          refused untouched (K2); one from which something vanished is recovered and the loss reported.
  * Crash    nothing here changes what the next recovery finds, but for names that were to go anyway.
@@ -25,9 +26,10 @@ import {
 import { Segment } from '../segment/segment.ts'
 import type { SegmentFacts } from '../segment/segment.ts'
 import { walkFileSync } from '../segment/file-walk.ts'
-import { decideStray, strayInput, surveySegments } from '../segment/strays.ts'
+import { surveySegments } from '../segment/strays.ts'
 import type { SegmentSurvey } from '../segment/strays.ts'
 import { tailOf } from './cut-back.ts'
+import { settleSwaps } from './finish-swap.ts'
 import { syncSegments } from './flush.ts'
 import { PartitionLog } from './log.ts'
 import type { LogIdentity } from './log.ts'
@@ -102,7 +104,7 @@ export async function recover(
 ): Promise<PartitionLog> {
   makeDirectory(host, identity)
   const files = new LogFiles(host.pool, identity.directory)
-  dropOrphans(host, identity, surveyLog(host, identity))
+  await settleSwaps(host.fileSystem, identity.directory, surveyLog(host, identity))
   const applyFrom = image?.floors.get(identity.id)?.applyFrom ?? 0
   const pieces = (image?.pieces ?? []).filter((piece) => piece.logId === identity.id && piece.firstOffset >= applyFrom)
   const touched = replayPieces(identity, files, pieces)
@@ -192,17 +194,6 @@ function basesAbove(host: OpenLogsHost, identity: LogIdentity, localStart: numbe
     for (const kind of SEGMENT_FILE_KINDS) host.removeLater(segmentFile(identity.directory, base, kind))
   }
   return bases.filter((base) => base >= localStart)
-}
-
-/** Removes files that no data file goes with. */
-function dropOrphans(host: OpenLogsHost, identity: LogIdentity, survey: SegmentSurvey): void {
-  for (const base of survey.bases) {
-    const action = decideStray(strayInput(base, false, false))
-    if (action !== 'drop-copies' && action !== 'drop-orphans') continue
-    for (const file of base.files) {
-      if (action === 'drop-orphans' || file.state !== 'final') unlink(host, joinPath(identity.directory, file.name))
-    }
-  }
 }
 
 /**

@@ -18,6 +18,7 @@ import { readInt64 } from '../base/bytes.ts'
 import { MAX_RELATIVE_OFFSET } from '../index/offset-index.ts'
 import type { DurableEnd } from '../journal/entry-format.ts'
 import { ProducerState } from '../metadata/producer-state.ts'
+import { isCompacted } from '../metadata/topic-config.ts'
 import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
 import { BASE_OFFSET } from '../segment/batch-format.ts'
 import type { BatchScan } from '../segment/batch-scan.ts'
@@ -159,9 +160,24 @@ class LogRecovery {
     // An open that failed half way may have cut it, and not made that durable.
     if (segment.sizeBytes === 0) segment.markUnsynced(0)
     if (foreign !== undefined) segment.producerState = this.#known().encode()
+    else if (nextBase !== undefined && base < end.segmentBase) this.#noteCleaned(segment, nextBase)
     await foreign?.judged(segment, this.#hasHoles, whole ? nextBase : undefined)
     this.#add(segment)
     return whole
+  }
+
+  /** Without its sidecar nothing tells what the cleaner took out of a segment and what somebody else may have. */
+  #noteCleaned(segment: Segment, nextBase: number): void {
+    const { facts } = segment
+    const isShort = facts.nextOffset < nextBase && !segment.isDamaged
+    if (!isCompacted(this.#config) || (!this.#hasHoles && !isShort)) return
+    facts.cleanedUpTo = 0
+    if (isShort) facts.nextOffset = nextBase
+    const { topic, partition } = this.#identity
+    this.#host.warn(
+      `${topic}/${partition}: the sidecar of ${segment.data.path} is lost, and offsets are missing there, as ` +
+        'cleaning leaves a segment. It was taken as it is. If records should be there, restore the file from a copy.',
+    )
   }
 
   /** Data files that no offset of the log reaches. */

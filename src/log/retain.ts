@@ -41,7 +41,8 @@ export async function raiseStart(host: RetainHost, log: PartitionLog, logStart: 
   if (gone.length === 0 && start === log.logStart) return
   const localStart = gone.at(-1)?.nextOffset ?? log.localStart
   await keepProducers(host, log, gone.at(-1))
-  await host.committer.appendNames([], [{ logId: log.id, applyFrom: localStart, localStart, logStart: start }])
+  const applyFrom = Math.max(log.applyFrom, localStart)
+  await host.committer.appendNames([], [{ logId: log.id, applyFrom, localStart, logStart: start }])
   // Order matters: what a failed write would bring back at the next open stays readable until then.
   log.logStart = start
   log.localStart = localStart

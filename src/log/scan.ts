@@ -135,7 +135,7 @@ export class LogScan {
     const position = batch.filePosition(batch.endPosition)
     if (batch.end !== 'window-end' && batch.end !== 'clean-end') return this.#pass(position, batch.end)
     if (position < block.segment.sizeBytes) return this.#continue(block, block.end - batch.endPosition, position)
-    this.#leave(block.segment)
+    await this.#leave(block.segment)
     return this.#start()
   }
 
@@ -217,13 +217,14 @@ export class LogScan {
   }
 
   /** The walk is at the end of a segment: all its offsets were there, or cleaned away. */
-  #leave(segment: Segment): void {
+  async #leave(segment: Segment): Promise<void> {
     this.#drop()
     if (this.#offset >= segment.nextOffset) return
     if (!isContiguous(segment)) {
       this.#offset = segment.nextOffset
       return
     }
+    if (await this.#hasMoved(segment)) return
     this.close()
     throw missingOffsets(this.#log, this.#offset, segment.nextOffset)
   }
@@ -235,11 +236,12 @@ export class LogScan {
     this.#misplaced = undefined
     const block = this.#offset > this.#passed ? await this.#findBehind(segment, position) : undefined
     if (this.#closed) return this.#discard(block)
-    if (segment.phase === 'retired') {
+    const isHere = block !== undefined && readInt64(block.slab.view, block.start + BASE_OFFSET) <= this.#offset
+    if (segment.phase === 'retired' || (!isHere && (await this.#hasMoved(segment)))) {
       this.#discard(block)
       return this.#start()
     }
-    if (block === undefined || readInt64(block.slab.view, block.start + BASE_OFFSET) > this.#offset) {
+    if (!isHere) {
       this.#discard(block)
       this.close()
       throw damagedSegment(this.#log, segment, position, what, this.#offset)
@@ -315,8 +317,12 @@ export class LogScan {
         this.#memory.giveBack(slab)
         return undefined
       }
-      if (got < length)
-        throw damagedSegment(this.#log, segment, position + got, 'the file ends too early', this.#offset)
+      if (got < length) {
+        if (!(await this.#hasMoved(segment)))
+          throw damagedSegment(this.#log, segment, position + got, 'the file ends too early', this.#offset)
+        this.#memory.giveBack(slab)
+        return undefined
+      }
     } catch (error) {
       this.#memory.giveBack(slab)
       throw error
@@ -342,6 +348,12 @@ export class LogScan {
     } finally {
       segment.release()
     }
+  }
+
+  /** What looks wrong may be another file: another process has put a cleaned segment in the place of this one. */
+  async #hasMoved(segment: Segment): Promise<boolean> {
+    if (segment.phase !== 'retired') await this.#host.lookAgain?.()
+    return this.#closed || segment.phase === 'retired'
   }
 
   #discard(block: Block | undefined): false {

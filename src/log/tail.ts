@@ -7,10 +7,16 @@
  *          span, by a full index, and by age since its first append (store time, not record time).
  */
 
+import { isCompacted } from '../metadata/topic-config.ts'
+import type { ResolvedTopicConfig } from '../metadata/topic-config.ts'
+
 /** What of a topic's config decides a roll. */
 export interface RollLimits {
   readonly segmentBytes: number
   readonly segmentMs: number
+  /** Of a compacted topic: what waits to be cleaned must not stay in the active segment for longer. */
+  readonly maxCompactionLagMs: number
+  readonly cleanupPolicy: ResolvedTopicConfig['cleanupPolicy']
   readonly segmentIndexBytes: number
   readonly indexIntervalBytes: number
 }
@@ -28,6 +34,7 @@ export class Tail {
   startedMs: number | undefined
   #indexEntries: number
   #bytesSinceIndex: number
+  #isOver = false
 
   constructor(
     segmentBase: number,
@@ -47,6 +54,7 @@ export class Tail {
   mustRoll(size: number, lastOffset: number, nowMs: number, limits: RollLimits): boolean {
     if (this.position === 0) return lastOffset - this.segmentBase > MAX_RELATIVE_OFFSET
     return (
+      this.#isOver ||
       this.position + size > limits.segmentBytes ||
       lastOffset - this.segmentBase > MAX_RELATIVE_OFFSET ||
       this.#indexIsFull(limits) ||
@@ -54,9 +62,16 @@ export class Tail {
     )
   }
 
-  /** Is the segment, when it has records, older than `segmentMs`? */
+  /** Is the segment, when it has records, older than it may get? */
   isOld(nowMs: number, limits: RollLimits): boolean {
-    return this.startedMs !== undefined && nowMs - this.startedMs > limits.segmentMs
+    if (this.startedMs === undefined) return false
+    const { segmentMs, maxCompactionLagMs } = limits
+    return nowMs - this.startedMs > (isCompacted(limits) ? Math.min(segmentMs, maxCompactionLagMs) : segmentMs)
+  }
+
+  /** The next batch begins a new segment, if this one has any. */
+  endSegment(): void {
+    this.#isOver = true
   }
 
   /** The next batch begins a new segment at `baseOffset`. */
@@ -66,6 +81,7 @@ export class Tail {
     this.startedMs = undefined
     this.#indexEntries = 0
     this.#bytesSinceIndex = 0
+    this.#isOver = false
   }
 
   /** Takes the place for a batch; answers its position. */

@@ -57,11 +57,13 @@ export async function truncateLog(
   const cut = await findCut(host, log, offset)
   const { segment, position, nextOffset } = cut
   const end: DurableEnd = { logId: newId, segmentBase: segment.baseOffset, position, nextOffset }
-  const floor: Floor = { ...log.floor, logId: newId, logStart: Math.min(log.logStart, nextOffset) }
+  const { localStart } = log
+  const floor: Floor = { logId: newId, applyFrom: localStart, localStart, logStart: Math.min(log.logStart, nextOffset) }
   await host.committer.appendNames([end], [floor])
   // Order matters: a checkpoint from here on must not name more under the new id.
   log.cuts++
   log.durable = end
+  log.applyFrom = localStart
   try {
     await host.renumber(log, newId)
     await cutAt(host, log, cut)

@@ -4,11 +4,12 @@
  * Owns     the producers as the batches tell them, segment by segment in order.
  * Holds    Reads only. Of what lies behind damage nothing is said until a sidecar tells the producers again. Producers
  *          that were forgotten in time may be missing from a file; one that is there must be as the batches have it.
+ *          The batches of a cleaned segment tell less than what was there: they must not tell more than its sidecar.
  */
 import { readProducerSnapshot } from '../metadata/producer-snapshot.ts'
 import type { ProducerState } from '../metadata/producer-state.ts'
 import type { Producer } from '../metadata/producer-table.ts'
-import type { TransactionIndex } from '../index/transaction-index.ts'
+import type { AbortedTransaction } from '../index/transaction-index.ts'
 import type { BatchScan } from '../segment/batch-scan.ts'
 import { producedBy } from '../segment/produced.ts'
 import { segmentFile } from '../segment/segment-files.ts'
@@ -25,8 +26,12 @@ export class ProducerCheck {
   readonly #log: PartitionLog
   /** Undefined: not known. */
   #producers: ProducerState | undefined
-  /** What the markers of the segment have aborted, as text. */
-  #aborted: string[] = []
+  /** What the markers of the segment have aborted. */
+  #aborted: AbortedTransaction[] = []
+  /** Those of them of which a batch was met. */
+  #met: AbortedTransaction[] = []
+  /** Producers of whose transaction under way a batch was met. */
+  readonly #inTransaction = new Set<number>()
 
   constructor(host: VerifyHost, log: PartitionLog) {
     this.#host = host
@@ -40,6 +45,7 @@ export class ProducerCheck {
   /** A segment begins: the snapshot there is that of all before it. */
   begin(segment: Segment, tell: Tell): void {
     this.#aborted = []
+    this.#met = []
     if (this.#producers === undefined) return
     const { directory, baseOffset } = segment
     const bytes = readSnapshot(this.#host.filesOf(this.#log), directory, baseOffset)
@@ -51,7 +57,12 @@ export class ProducerCheck {
     const produced = producedBy(batch, bytes, view)
     if (produced === undefined) return
     this.#producers.replay(produced)
-    if (produced.aborted !== undefined) this.#aborted.push(lineOf(produced.aborted))
+    const { producerId, isTransactional, marker, aborted } = produced
+    if (marker === undefined && isTransactional) this.#inTransaction.add(producerId)
+    const isMet = marker !== undefined && this.#inTransaction.delete(producerId)
+    if (aborted === undefined) return
+    this.#aborted.push(aborted)
+    if (isMet) this.#met.push(aborted)
   }
 
   /** What comes next was damaged. */
@@ -61,13 +72,10 @@ export class ProducerCheck {
 
   /** A sealed segment ends, with all its batches. */
   end(segment: Segment, sidecar: Sidecar, tell: Tell): void {
-    const path = segmentFile(segment.directory, segment.baseOffset, 'varve')
     if (this.#producers !== undefined) {
-      this.#compareAborted(sidecar.aborted, path, segment, tell)
-      const state = sidecar.producerState
-      const isNone = state === undefined && !this.#mayForget && this.#producers.size > 0
-      if (isNone) tell({ path, what: 'knows of no producer, and its log has some', offset: segment.baseOffset })
-      if (state !== undefined) this.#compare(state, path, segment.nextOffset, tell)
+      const path = segmentFile(segment.directory, segment.baseOffset, 'varve')
+      if (sidecar.summary.cleanedUpTo === null) this.#endWhole(segment, sidecar, path, tell)
+      else this.#endCleaned(segment, sidecar, path, tell)
     }
     this.#producers = sealedProducers(sidecar)
   }
@@ -76,10 +84,33 @@ export class ProducerCheck {
     return this.#log.config.producerExpirationMs !== -1
   }
 
-  #compareAborted(found: TransactionIndex, path: string, segment: Segment, tell: Tell): void {
-    const lines = found.entries.map(lineOf)
-    if (lines.join() === this.#aborted.join()) return
-    const what = `tells of ${lines.length} aborted transactions, and its log of ${this.#aborted.length}, or of others`
+  #endWhole(segment: Segment, sidecar: Sidecar, path: string, tell: Tell): void {
+    this.#compareAborted(sidecar.aborted.entries, path, segment, tell)
+    const state = sidecar.producerState
+    const isNone = state === undefined && !this.#mayForget && this.#producers!.size > 0
+    if (isNone) tell({ path, what: 'knows of no producer, and its log has some', offset: segment.baseOffset })
+    if (state !== undefined) this.#compare(state, path, segment.nextOffset, tell)
+  }
+
+  /** Whose batches are left, and which markers abort some of them, the sidecar knows. */
+  #endCleaned({ baseOffset: offset }: Segment, sidecar: Sidecar, path: string, tell: Tell): void {
+    const { entries } = sidecar.aborted
+    for (const { producerId, lastOffset } of this.#met) {
+      if (entries.some((entry) => entry.producerId === producerId && entry.lastOffset === lastOffset)) continue
+      tell({ path, what: `does not know that producer ${producerId} aborted a transaction at ${lastOffset}`, offset })
+    }
+    const known = sealedProducers(sidecar)
+    for (const producer of this.#producers!.producers()) {
+      const { id } = producer
+      const stored = known.get(id)
+      const isKnown = stored === undefined ? this.#mayForget : isAsNew(stored, producer)
+      if (!isKnown) tell({ path, what: `does not know the newest batch of producer ${id}`, offset })
+    }
+  }
+
+  #compareAborted(found: readonly AbortedTransaction[], path: string, segment: Segment, tell: Tell): void {
+    if (found.map(lineOf).join() === this.#aborted.map(lineOf).join()) return
+    const what = `tells of ${found.length} aborted transactions, and its log of ${this.#aborted.length}, or of others`
     tell({ path, what, offset: segment.baseOffset })
   }
 
@@ -97,7 +128,13 @@ export class ProducerCheck {
   }
 }
 
-function lineOf(transaction: TransactionIndex['entries'][number]): string {
+/** A producer of a newer epoch does not know its older batches any more. */
+function isAsNew(stored: Producer, other: Producer): boolean {
+  if (stored.epoch !== other.epoch) return stored.epoch > other.epoch
+  return (stored.batches.at(-1)?.lastOffset ?? -1) >= (other.batches.at(-1)?.lastOffset ?? -1)
+}
+
+function lineOf(transaction: AbortedTransaction): string {
   const { producerId, firstOffset, lastOffset, lastStableOffset } = transaction
   return `${producerId} ${firstOffset} ${lastOffset} ${lastStableOffset}`
 }

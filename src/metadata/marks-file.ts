@@ -17,7 +17,8 @@
  *          is the store's business.
  * Holds    A slot lies within one sector. A reader takes a slot only with its hash and its log id, else it reads again.
  *          Active position: where the batch that ends at the high watermark ends, in the active segment. The generation
- *          rises with every structural change: a reader that opened files checks it again.
+ *          rises with every structural change: a reader that opened files checks it again. It is odd while files of
+ *          the log get other names: then there is nothing to be opened.
  * Shared   one writer; readers of other processes may see any part of a write, which the hash tells.
  * Crash    not durable, never the truth: under another boot id the file says nothing.
  */
@@ -91,7 +92,7 @@ export interface MarksWriter {
 /** What a reader may see of one log. */
 export interface LogMarks {
   readonly logId: number
-  /** Rises with every structural change, and starts again behind 2^32 - 1. */
+  /** Rises with every structural change, and starts again behind 2^32 - 1; odd while files get other names. */
   readonly generation: number
   readonly logStart: number
   readonly localStart: number

@@ -131,7 +131,7 @@ describe('retention', () => {
       create: 'must',
       config: { cleanupPolicy: 'compact', segmentBytes: 100, retentionBytes: 0, retentionMs: 1 },
     })
-    for (const n of range(0, 10)) await topic.append({ key: 'k', value: `${n}` })
+    for (const n of range(0, 10)) await topic.append({ key: `k${n}`, value: `${n}` })
     await place.clock.advance('2d')
     expect(await all(topic.read())).toHaveLength(10)
     expect(topic.config.keyMap).toBe(true)

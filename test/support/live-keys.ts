@@ -4,6 +4,8 @@
 import { expect } from 'vitest'
 import type { KeyHasher } from '../../src/base/siphash.ts'
 import type { PartitionLog } from '../../src/log/log.ts'
+import { BatchScan } from '../../src/segment/batch-scan.ts'
+import { RecordCursor } from '../../src/segment/record-cursor.ts'
 import type { ProducerModel } from './producer-model.ts'
 
 export const KEYS = 6
@@ -15,7 +17,7 @@ export function keyOf(value: string): Buffer {
 
 /** The record is stored without its value; of values of random lives some are. */
 export function isTombstone(value: string): boolean {
-  return value.includes(':') && sumOf(value) % 5 === 0
+  return value.startsWith('~') || (value.includes(':') && sumOf(value) % 5 === 0)
 }
 
 function sumOf(value: string): number {
@@ -60,4 +62,57 @@ function newest(model: ProducerModel, aborted: ReadonlySet<number>, end: number)
       if (base + i >= model.logStart && base + i < end) found.set(keyOf(value).toString(), isOpen ? 'open' : base + i)
   }
   return found
+}
+
+/** Compares the map of a log that is cleaned with the committed records that are in it. */
+export function expectLiveKeys(
+  log: PartitionLog,
+  hasher: KeyHasher,
+  committed: readonly string[],
+  model: ProducerModel,
+): void {
+  const { keys } = log
+  if (keys === undefined) return
+  const values = new Map(model.entries.flatMap(({ base, values }) => values.map((value, i) => [base + i, value])))
+  const newest = new Map<string, number>()
+  for (const line of committed) {
+    const offset = Number.parseInt(line)
+    newest.set(keyOf(values.get(offset)!).toString(), offset)
+  }
+  expect(keys.isComplete).toBe(true)
+  const sizes = recordSizes(log)
+  const live = new Map<number, number>()
+  for (let n = 0; n < KEYS; n++) {
+    const key = Buffer.from(`key ${n}`)
+    hasher.hash(key, 0, key.length)
+    const found = keys.find(hasher) === 'found' ? { offset: keys.record.offset, bytes: keys.record.bytes } : undefined
+    const offset = newest.get(key.toString())
+    const expected = offset === undefined ? undefined : { offset, bytes: sizes.get(offset) }
+    expect([n, found]).toEqual([n, expected])
+    if (offset === undefined) continue
+    const base = log.view.segments[log.view.find(offset)]!.baseOffset
+    live.set(base, (live.get(base) ?? 0) + sizes.get(offset)!)
+  }
+  for (const { baseOffset, liveBytes } of log.view.segments)
+    expect([baseOffset, liveBytes]).toEqual([baseOffset, live.get(baseOffset) ?? 0])
+}
+
+/** Bytes of every record in the segments, by its offset. */
+function recordSizes(log: PartitionLog): Map<number, number> {
+  const sizes = new Map<number, number>()
+  const scan = new BatchScan()
+  const cursor = new RecordCursor()
+  log.applyPending()
+  for (const segment of log.view.segments) {
+    const bytes = new Uint8Array(segment.sizeBytes)
+    segment.data.open().readSync(bytes, 0)
+    const view = new DataView(bytes.buffer)
+    scan.open(bytes, view, 0, bytes.length, { minOffset: segment.baseOffset, verify: true })
+    while (scan.next()) {
+      if (scan.count === 0) continue
+      cursor.open(bytes, view, scan.position)
+      while (cursor.next()) sizes.set(cursor.offset, cursor.recordEnd - cursor.recordStart)
+    }
+  }
+  return sizes
 }

@@ -376,14 +376,14 @@ function sequenceOf({ sequence }: Produce, known: Known | undefined): number {
   return sequence === 'gap' ? after(next, 2) : next
 }
 
-function producersOf(rig: ProducerRig): Record<number, unknown> {
+export function producersOf(rig: ProducerRig): Record<number, unknown> {
   const all: Record<number, unknown> = {}
   rig.log.applyPending()
   for (const { id, batches, ...rest } of rig.log.producers.producers()) all[id] = { ...rest, newest: batches.at(-1) }
   return all
 }
 
-function expectedProducers(model: ProducerModel): Record<number, unknown> {
+export function expectedProducers(model: ProducerModel): Record<number, unknown> {
   const all: Record<number, unknown> = {}
   for (const [id, { epoch, coordinator, timestamp, open, batches }] of model.known()) {
     const last = batches.at(-1)
@@ -402,7 +402,7 @@ function expectedProducers(model: ProducerModel): Record<number, unknown> {
 }
 
 /** Calls of a store whose disk went away. */
-function isOfCrash(error: unknown): boolean {
+export function isOfCrash(error: unknown): boolean {
   for (let cause = error; cause !== undefined && cause !== null; cause = (cause as { cause?: unknown }).cause) {
     if ((cause as { code?: unknown }).code === 'ESTALE' || VarveError.is(cause, 'LOG_FAILED')) return true
   }

@@ -4,7 +4,7 @@
 import type { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
 import { seededRandom } from '../../src/base/seeded-random.ts'
 import type { TestClock } from '../../src/base/test-clock.ts'
-import { addWaiter, BatchBuild, RecordDraft } from '../../src/log/append.ts'
+import { addWaiter, appendRecord, BatchBuild, checkAppend, RecordDraft } from '../../src/log/append.ts'
 import type { BatchProducer } from '../../src/log/append.ts'
 import type { PartitionLog } from '../../src/log/log.ts'
 import { appendMarker, awaitStored, produceBatch } from '../../src/log/produce.ts'
@@ -15,7 +15,7 @@ import { openForWriting } from '../../src/store-open.ts'
 import type { OpenedStore } from '../../src/store-open.ts'
 import { StoreTopics } from '../../src/store-topics.ts'
 import { WritableStore } from '../../src/store-writable.ts'
-import type { RawTopic, ReadStore, TopicConfig } from '../../src/varve.ts'
+import type { CleanReport, RawTopic, ReadStore, TopicConfig } from '../../src/varve.ts'
 import { openStore } from '../../src/varve.ts'
 import { collected } from './collected.ts'
 import { isTombstone, keyOf } from './live-keys.ts'
@@ -74,7 +74,7 @@ export class ProducerRig {
     const opened = await openParts(fileSystem, clock, turn, world)
     const store = new WritableStore(DIRECTORY, opened)
     const config = { ...CONFIG, ...world.config, keyMap: world.keyMap }
-    const topic = await settled(store.topic('t', { create: 'if-missing', config }), clock)
+    const topic = await settled(store.topic('t', { create: 'if-missing', config, alter: true }), clock)
     return new ProducerRig(store, opened, topic, clock)
   }
 
@@ -95,6 +95,16 @@ export class ProducerRig {
     return produced
   }
 
+  /** Appends a record of no producer, `age` old; answers its offset. */
+  append(value: string, age: number, disk: boolean, handed: Handed): number {
+    const { engine } = this.opened
+    const { log } = this
+    checkAppend(engine, log, value.length)
+    const offset = appendRecord(engine, log, draftOf(value, this.#clock.now() - age), disk)
+    addWaiter(engine, log, waiterOf(offset + 1, handed))
+    return offset
+  }
+
   /** Appends a marker; answers its offset. */
   end(marker: Omit<SentMarker, 'timestamp'>, disk: boolean, handed: Handed): number {
     const { engine } = this.opened
@@ -110,6 +120,14 @@ export class ProducerRig {
 
   roll(): void {
     this.opened.engine.sealActive(this.log)
+  }
+
+  clean(): Promise<CleanReport> {
+    return settled(this.topic.clean({ force: true }), this.#clock)
+  }
+
+  async configure(config: TopicConfig): Promise<void> {
+    await settled(this.store.topic('t', { config, alter: true }), this.#clock)
   }
 
   /** What a deep look finds wrong. */

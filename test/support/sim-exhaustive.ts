@@ -298,7 +298,9 @@ class SmallStore {
       deleteBefore: undefined,
     }
     const codecs = { key: nullable(bytes()), value: bytes() }
-    this.#handles.set(name, new TopicHandle(name, state, engine, host, codecs, () => Promise.resolve(0)))
+    const never = (): Promise<never> => Promise.reject(new Error('not asked for here'))
+    const changes = { addPartitions: never, clean: never }
+    this.#handles.set(name, new TopicHandle(name, state, engine, host, codecs, changes))
   }
 
   /** Timers run, and the marks, which nobody trusts after a power cut, are durable: so there is less to choose from. */

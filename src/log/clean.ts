@@ -1,0 +1,254 @@
+/**
+ * One round of cleaning a log: which segments, by which evidence, group after group.
+ *
+ *   plan -> evidence -> for each group: make its segment (`clean-files.ts`), put it in place (`swap.ts`)
+ *
+ * Owns     the facts that plan and round go by, taken from the log once, and their order in time.
+ * Holds    P5: only sealed segments below the last stable offset. E3: a swap waits until all that proves something is
+ *          durable; batches of producers go only when a newer one is durable. Damage anywhere in the log that may hide
+ *          which transactions were aborted, and any bad batch, ends the round with CORRUPT: what was not swapped in
+ *          stays as it is. A round that ends early leaves what it had put in place; the next one begins anew.
+ * Shared   one round at a time per log. Reading and writing run beside everything else, only swaps in `log.structure`;
+ *          a segment that leaves the log meanwhile ends it with `SegmentsMoved`.
+ */
+import type { AbortedTransaction, TransactionIndex } from '../index/transaction-index.ts'
+import type { CleanSource } from '../cleaner/batch-window.ts'
+import { SourceDamage } from '../cleaner/batch-window.ts'
+import { CleanRound } from '../cleaner/clean-round.ts'
+import type { LastBatch } from '../cleaner/clean-round.ts'
+import type { KeyEvidence } from '../cleaner/keep.ts'
+import { mapKeys } from '../cleaner/map-keys.ts'
+import { MIN_MAP_BYTES, OffsetMap } from '../cleaner/offset-map.ts'
+import { groupSegments, planClean } from '../cleaner/plan.ts'
+import type { CleanPlan, PlanSegment } from '../cleaner/plan.ts'
+import { VarveError } from '../base/errors.ts'
+import { segmentFile } from '../segment/segment-files.ts'
+import type { Segment } from '../segment/segment.ts'
+import { keyEvidence } from './clean-keys.ts'
+import { cleanSource, makeCleaned, SegmentsMoved } from './clean-files.ts'
+import type { Allow, CleanFilesHost, CleanedRange } from './clean-files.ts'
+import { damagedSegment } from './damage.ts'
+import type { PartitionLog } from './log.ts'
+import { swapIn } from './swap.ts'
+import type { SwapHost, SwapNeeds } from './swap.ts'
+
+/** Less is read at once where others wait for the same thread. */
+const WINDOW_BYTES = 256 * 1024
+/** An entry of the offset map takes at most so many times what its record takes in the log, but for compression. */
+const MAP_SHARE = 4
+const SMALL_MAP_BYTES = 1024 * 1024
+
+export interface CleanHost extends CleanFilesHost, SwapHost {
+  /** What was aborted by markers in a segment. */
+  loadAborted(log: PartitionLog, segment: Segment): TransactionIndex
+}
+
+/** The times of a round, as the store knows them. */
+export interface CleanTimes {
+  /** By which records are old enough to be cleaned. */
+  readonly nowMs: number
+  /** Delete horizons up to this are over. */
+  readonly horizonsOverMs: number
+  /** The delete horizon that tombstones and markers get now. */
+  readonly newHorizonMs: number
+}
+
+/** How a round goes on. */
+export interface CleanPace {
+  readonly signal: AbortSignal
+  /** Others run; called after each piece of work. */
+  readonly turn: () => Promise<void>
+  readonly allow: Allow
+  /** Memory for what is known of keys where there is no key map, at most. */
+  readonly mapBytes: number
+}
+
+/** What a round did. */
+export interface CleanCounts {
+  readRecords: number
+  keptRecords: number
+  freedBytes: number
+}
+
+/** What may be cleaned of a log, and whether it is due. */
+export function planLog(log: PartitionLog, times: Pick<CleanTimes, 'nowMs' | 'horizonsOverMs'>): CleanPlan {
+  const { segments } = log.view
+  const open = segments.findIndex((segment) => segment.phase !== 'sealed')
+  const taken = segments.slice(0, open + 1)
+  const plan = { segments: taken.map((segment) => planSegment(log, segment)), lastStableOffset: log.lastStable }
+  return planClean(plan, log.config, times)
+}
+
+/** Age counts as it does for retention: from the append, or from the record's own time. */
+function planSegment(log: PartitionLog, { facts }: Segment): PlanSegment {
+  const byAppend = log.config.retentionTime === 'append'
+  return {
+    baseOffset: facts.baseOffset,
+    sizeBytes: facts.sizeBytes,
+    offsetIndexBytes: 0,
+    timeIndexBytes: 0,
+    oldestMs: byAppend ? (facts.startedMs ?? -1) : facts.firstTimestamp,
+    newestMs: byAppend ? (facts.sealedAt ?? -1) : facts.maxTimestamp,
+    cleanedUpTo: facts.cleanedUpTo,
+    revisitMs: facts.revisitMs,
+  }
+}
+
+/**
+ * Cleans the segments that `plan` takes, and counts in `counts` what is in place. False: memory for the keys was short,
+ * and another round goes on from there.
+ */
+export async function cleanLog(
+  host: CleanHost,
+  log: PartitionLog,
+  plan: CleanPlan,
+  times: CleanTimes,
+  pace: CleanPace,
+  counts: CleanCounts,
+): Promise<boolean> {
+  const round = new LogRound(host, log, plan, times, pace)
+  try {
+    return await round.run(counts)
+  } catch (error) {
+    throw error instanceof SourceDamage ? damageOf(log, error) : error
+  }
+}
+
+class LogRound {
+  readonly #host: CleanHost
+  readonly #log: PartitionLog
+  readonly #plan: CleanPlan
+  readonly #times: CleanTimes
+  readonly #pace: CleanPace
+  /** What the plan takes, and the segment behind. */
+  readonly #taken: readonly Segment[]
+
+  constructor(host: CleanHost, log: PartitionLog, plan: CleanPlan, times: CleanTimes, pace: CleanPace) {
+    this.#host = host
+    this.#log = log
+    this.#plan = plan
+    this.#times = times
+    this.#pace = pace
+    this.#taken = log.view.segments.slice(0, plan.segmentCount + 1)
+  }
+
+  async run(counts: CleanCounts): Promise<boolean> {
+    const log = this.#log
+    const { endOffset } = this.#plan
+    requireReadable(log)
+    const { id: logId } = log
+    log.applyPending()
+    const aborted = this.#aborted()
+    const producers = lastBatches(log)
+    const evidence = await this.#evidence(aborted)
+    const count = this.#taken.findIndex((segment) => segment.baseOffset >= Math.min(evidence.upTo, endOffset))
+    const roundEnd = this.#taken[count]!.baseOffset
+    const { newHorizonMs, horizonsOverMs } = this.#times
+    const { signal, turn } = this.#pace
+    const pace = { signal, throttle: turn, windowBytes: WINDOW_BYTES }
+    const { keyHasher } = this.#host
+    const times = { newHorizonMs, horizonsOverMs }
+    const round = new CleanRound({ evidence, endOffset, aborted, producers, keyHasher, ...times, ...pace })
+    const provenBelow = Math.max(evidence.upTo, ...[...producers.values()].map(({ lastOffset }) => lastOffset + 1))
+    for (const range of this.#groups(count, roundEnd)) {
+      await this.#cleanGroup(round, range, { roundEnd, provenBelow, logId, signal, turn }, counts)
+    }
+    return roundEnd === endOffset
+  }
+
+  /** All that was aborted of what the round takes, also where the markers come later. */
+  #aborted(): AbortedTransaction[] {
+    const { endOffset } = this.#plan
+    const log = this.#log
+    const all: AbortedTransaction[] = []
+    for (const segment of log.view.segments) {
+      if (!segment.hasAborted) continue
+      for (const one of this.#host.loadAborted(log, segment).entries) if (one.firstOffset < endOffset) all.push(one)
+    }
+    return all
+  }
+
+  async #evidence(aborted: readonly AbortedTransaction[]): Promise<KeyEvidence> {
+    const { keys } = this.#log
+    if (keys !== undefined) return keyEvidence(this.#host.keyHasher, keys)
+    const { dirtyOffset, dirtyBytes } = this.#plan
+    const sources: CleanSource[] = []
+    for (let i = 0; i + 1 < this.#taken.length; i++) {
+      const nextOffset = this.#taken[i + 1]!.baseOffset
+      if (nextOffset > dirtyOffset) sources.push(cleanSource(this.#taken[i]!, nextOffset, this.#pace.allow))
+    }
+    const wanted = Math.max(SMALL_MAP_BYTES, dirtyBytes * MAP_SHARE)
+    const map = new OffsetMap(Math.max(MIN_MAP_BYTES, Math.min(this.#pace.mapBytes, wanted)), this.#host.keyHasher)
+    const pace = { signal: this.#pace.signal, throttle: this.#pace.turn, windowBytes: WINDOW_BYTES }
+    return mapKeys(map, { from: dirtyOffset, sources, aborted }, pace)
+  }
+
+  /** The first `count` segments, in groups of which each becomes one. */
+  #groups(count: number, roundEnd: number): CleanedRange[] {
+    const log = this.#log
+    const limits = { segmentBytes: log.config.segmentBytes, segmentIndexBytes: log.config.segmentIndexBytes }
+    const planned = this.#taken.slice(0, count).map((segment) => ({
+      ...planSegment(log, segment),
+      offsetIndexBytes: indexBytes(log, segment, 'index'),
+      timeIndexBytes: indexBytes(log, segment, 'timeindex'),
+      segment,
+    }))
+    const groups = groupSegments(planned, roundEnd, limits)
+    return groups.map((group, i) => ({
+      sources: group.map(({ segment }) => segment),
+      nextOffset: groups[i + 1]?.[0]!.baseOffset ?? roundEnd,
+    }))
+  }
+
+  async #cleanGroup(round: CleanRound, range: CleanedRange, needs: SwapNeeds, counts: CleanCounts): Promise<void> {
+    const { allow } = this.#pace
+    for (const source of range.sources) source.isBeingCleaned = true
+    try {
+      const made = await makeCleaned(this.#host, this.#log, round, range, allow)
+      const provenBelow = Math.max(needs.provenBelow, made.group.provenBy + 1)
+      const swap = (): Promise<boolean> => swapIn(this.#host, this.#log, made, { ...needs, provenBelow })
+      if (!(await this.#log.structure.run(swap))) throw new SegmentsMoved('segments left the log before the swap')
+      for (const { recordsRead, recordsKept, bytesRead } of made.group.segments) {
+        counts.readRecords += recordsRead
+        counts.keptRecords += recordsKept
+        counts.freedBytes += bytesRead
+      }
+      counts.freedBytes -= made.segment.sizeBytes
+    } finally {
+      for (const source of range.sources) source.isBeingCleaned = false
+    }
+  }
+}
+
+function indexBytes(log: PartitionLog, segment: Segment, kind: 'index' | 'timeindex'): number {
+  return log.fileSystem.statSync(segmentFile(log.directory, segment.baseOffset, kind))?.size ?? 0
+}
+
+/** Where each producer's batches end, as far as they are written. */
+function lastBatches(log: PartitionLog): Map<number, LastBatch> {
+  const last = new Map<number, LastBatch>()
+  for (const { id, epoch, batches } of log.producers.producers()) {
+    last.set(id, { epoch, lastOffset: batches.at(-1)?.lastOffset ?? -1 })
+  }
+  return last
+}
+
+/** CORRUPT when bytes of the log are known to be damaged: a marker, or the newest record of a key, may be there. */
+function requireReadable(log: PartitionLog): void {
+  for (const segment of log.view.segments) {
+    if (!segment.isDamaged && !segment.isUnsealable && segment.unread === undefined) continue
+    const [first] = segment.unread ?? []
+    const offset = first?.from ?? segment.baseOffset
+    const { topic, partition } = log
+    const { path } = segment.data
+    const message =
+      `${topic}/${partition} cannot be cleaned: ${path} is damaged from offset ${offset} on. The log was left as it ` +
+      'is. Restore the file from a copy and open the store again.'
+    throw new VarveError('CORRUPT', message, { path, position: null, topic, partition, offset })
+  }
+}
+
+function damageOf(log: PartitionLog, damage: SourceDamage): VarveError<'CORRUPT'> {
+  const segment = log.view.segments.find((one) => one.baseOffset === damage.baseOffset) ?? log.active
+  return damagedSegment(log, segment, damage.position, damage.reason, damage.offset)
+}

@@ -1,0 +1,84 @@
+/**
+ * Random lives of a compacted log against the plain model of the rules: appends, deletes, transactions, cleans, rolls,
+ * retention, a full disk, key maps that come and go, closes, and crashes at any operation of the file system.
+ */
+import fc from 'fast-check'
+import { beforeAll, test } from 'vitest'
+import { simulatedFileSystem } from '../../src/base/memory-file-system.ts'
+import { initHashes } from '../../src/base/xxh64.ts'
+import { CompactedLife } from '../support/compacted-life.ts'
+import type { CompactedStep } from '../support/compacted-life.ts'
+
+beforeAll(initHashes)
+
+const RUNS = Number(process.env['VARVE_MODEL_RUNS'] ?? 500)
+const HOUR_MS = 3_600_000
+
+const kind = <K extends string>(name: K): fc.Arbitrary<K> => fc.constant(name)
+
+const steps: fc.Arbitrary<CompactedStep[]> = fc.array(
+  fc.oneof(
+    {
+      weight: 12,
+      arbitrary: fc.record({
+        kind: kind('append'),
+        producer: fc.integer({ min: 0, max: 2 }),
+        transactional: fc.boolean(),
+        count: fc.integer({ min: 1, max: 4 }),
+        bytes: fc.constantFrom(3, 30, 200),
+        tombstones: fc.constantFrom(0, 0, 1, 2),
+        disk: fc.boolean(),
+      }),
+    },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        kind: kind('end'),
+        producer: fc.integer({ min: 1, max: 2 }),
+        commit: fc.boolean(),
+        disk: fc.boolean(),
+      }),
+    },
+    { weight: 4, arbitrary: fc.record({ kind: kind('clean'), waits: fc.boolean() }) },
+    { weight: 4, arbitrary: fc.record({ kind: kind('wait'), ms: fc.constantFrom(1, 20, 1000, 20_000, HOUR_MS) }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('check') }) },
+    { weight: 2, arbitrary: fc.record({ kind: kind('roll') }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('keyMap'), isOn: fc.boolean() }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('deleteBefore'), offset: fc.integer({ min: 0, max: 40 }) }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('reopen') }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('full'), blocks: fc.integer({ min: 0, max: 6 }) }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('room') }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: kind('crash'),
+        operations: fc.integer({ min: 0, max: 100 }),
+        seed: fc.nat(1000),
+      }),
+    },
+  ),
+  { minLength: 1, maxLength: 40, size: 'max' },
+)
+
+test(
+  'any life goes as the rules say',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(steps, fc.constantFrom(0, HOUR_MS), async (plan, deleteRetentionMs) => {
+        const life = await CompactedLife.begin(simulatedFileSystem(), deleteRetentionMs)
+        try {
+          for (const step of plan) await life.step(step)
+          await life.end()
+        } finally {
+          life.close()
+        }
+      }),
+      { numRuns: RUNS, ...seedOf(process.env['VARVE_SEED']) },
+    )
+  },
+  RUNS * 400 + 60_000,
+)
+
+function seedOf(text: string | undefined): { seed?: number } {
+  return text === undefined ? {} : { seed: Number(text) }
+}
