@@ -1,5 +1,5 @@
 /**
- * `varve demo`: the history of a repository into a log, back out of it, and compared with git itself.
+ * `varve demo`: the history of a repository into a log, back out of it, cleaned, and compared with git itself.
  *
  * Owns     the steps and what is said about them. Each uses the package as any program would.
  * Holds    The store is closed and opened again between writing and reading. The last line is `verified`, or the
@@ -12,26 +12,33 @@ import type { Command } from 'commander'
 import { nodeRandom } from '../base/node-random.ts'
 import { openStore } from '../store.ts'
 import type { RecoveryReport, Store } from '../base/api-store.ts'
+import type { TopicConfig } from '../base/api-topic.ts'
 import { CliError } from './cli-error.ts'
 import { DIFFERENCES_TOLD, ReplayedTree } from './git-tree.ts'
+import { cleanSteps } from './demo-clean.ts'
 import { findRepository, openRepository } from './git.ts'
 import type { Repository } from './git.ts'
 import { gitTopic, importGit } from './import-git.ts'
 import { bytesText, count, counted, durationText, hexOf, rateText } from './output.ts'
+import { Narrator } from './narrator.ts'
 import { removeTree } from './remove-tree.ts'
 import type { Session } from './session.ts'
-import { findingText, verifying } from './verify.ts'
+import { faultsOf } from './verify.ts'
 
 const TOPIC = 'history'
+/** Only the newest contents of a path are kept, and nothing of what was deleted. */
+const CONFIG: TopicConfig = { cleanupPolicy: 'compact', deleteRetentionMs: 0 }
 
 export function addDemo(program: Command, session: Session): void {
   program
     .command('demo')
-    .summary('import a git repository, read it back, compare with git')
+    .summary('import a git repository, read it back, clean it, compare with git')
     .description(
       'Imports the history of a git repository into a fresh store, closes and opens it, replays the log, computes\n' +
         'the id of every file from the bytes that were read, and compares paths, modes and ids with `git ls-tree`.\n' +
-        'Says what each step took. Ends in `verified`, or in the differences and exit code 1.',
+        'Then cleans the log until only the newest of each path is left, and compares `latest()`, a `get` of every\n' +
+        'path and what is left in the log with git again. Says what each step took. Ends in `verified`, or in the\n' +
+        'differences and exit code 1.',
     )
     .argument('[repository]', 'a directory in the repository; default: where you stand')
     .option('--keep', 'keep the store instead of removing it')
@@ -79,25 +86,6 @@ interface DemoReport {
   readonly verified: boolean
 }
 
-/** Says each step as it ends, or keeps it for the report. */
-class Narrator {
-  readonly steps: Record<string, Readonly<Record<string, number | boolean>>> = {}
-  readonly #session: Session
-
-  constructor(session: Session) {
-    this.#session = session
-  }
-
-  async step(name: string, facts: Readonly<Record<string, number | boolean>>, text: string): Promise<void> {
-    this.steps[name] = facts
-    await this.say(name, text)
-  }
-
-  async say(name: string, text: string): Promise<void> {
-    if (!this.#session.json) await this.#session.out.line(`${name.padEnd(10)} ${text}`)
-  }
-}
-
 async function runDemo(session: Session, repository: Repository, directory: string): Promise<void> {
   const narrator = new Narrator(session)
   await narrator.say('repository', `${repository.directory}, HEAD ${repository.head}`)
@@ -106,10 +94,11 @@ async function runDemo(session: Session, repository: Repository, directory: stri
   const tree = new ReplayedTree(repository.hash)
   const faults = await readSteps(session, narrator, directory, tree)
   const { result, ms } = await session.timed(() => tree.compare(repository))
-  const differences = [...faults, ...result.differences]
   const facts = { paths: result.paths, differences: result.differences.length, ms }
   const verdict = `${counted(result.paths, 'path')} of git ls-tree, ${counted(result.differences.length, 'difference')}`
   await narrator.step('compare', facts, `${verdict}, in ${durationText(ms)}`)
+  const afterClean = await cleanSteps(session, narrator, repository, directory, TOPIC)
+  const differences = [...faults, ...result.differences, ...afterClean]
   const { head } = repository
   const verified = differences.length === 0
   if (!verified) session.exitCode = 1
@@ -141,7 +130,7 @@ async function importStep(
   const { signal } = session
   const store = await openStore(directory, { signal })
   try {
-    const topic = await gitTopic(store, TOPIC, {})
+    const topic = await gitTopic(store, TOPIC, CONFIG)
     const { commits, records, bytes, ms } = await importGit(session, store, topic, repository)
     const what = `${counted(records, 'record')} of ${counted(commits, 'commit')}, ${bytesText(bytes)}`
     await narrator.step('import', { commits, records, bytes, ms }, `${what}, ${pace(bytes, ms)}`)
@@ -186,12 +175,6 @@ function openText({ clean, verifiedBytes }: RecoveryReport, ms: number): string 
 
 function pace(bytes: number, ms: number): string {
   return `in ${durationText(ms)} (${rateText(bytes, ms)})`
-}
-
-async function faultsOf(session: Session, store: Store): Promise<readonly string[]> {
-  const faults: string[] = []
-  for await (const finding of verifying(session, store, true)) faults.push(findingText(finding))
-  return faults
 }
 
 async function replay(session: Session, store: Store, tree: ReplayedTree): Promise<void> {

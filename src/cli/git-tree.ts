@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto'
 import { header } from '../base/record-headers.ts'
-import type { Bytes, LogRecord } from '../base/api-records.ts'
+import type { Bytes, LiveRecord, LogRecord } from '../base/api-records.ts'
 import { CliError } from './cli-error.ts'
 import { GitProcess } from './git.ts'
 import type { Repository } from './git.ts'
@@ -47,13 +47,7 @@ export class ReplayedTree {
       return
     }
     this.bytes += record.value.byteLength
-    const mode = textOf(header(record, 'mode') ?? new Uint8Array(0)) ?? ''
-    this.#entries.set(path, `${mode} ${this.#idOf(mode, record.value)}`)
-  }
-
-  #idOf(mode: string, value: Uint8Array): string {
-    if (mode === GITLINK_MODE) return Buffer.from(value).toString('latin1')
-    return createHash(this.#hash).update(`blob ${value.byteLength}\0`).update(value).digest('hex')
+    this.#entries.set(path, entryOf(record, record.value, this.#hash))
   }
 
   /** Compares with what git says about HEAD; answers the differences, of which only some are told. */
@@ -73,11 +67,42 @@ export class ReplayedTree {
   }
 }
 
-function pathText(path: Uint8Array): string {
+/** Mode and id, computed from what was read. */
+function entryOf(record: LogRecord<Bytes | null, Bytes>, value: Uint8Array, hash: Repository['hash']): string {
+  const mode = textOf(header(record, 'mode') ?? new Uint8Array(0)) ?? ''
+  if (mode === GITLINK_MODE) return `${mode} ${Buffer.from(value).toString('latin1')}`
+  const id = createHash(hash).update(`blob ${value.byteLength}\0`).update(value).digest('hex')
+  return `${mode} ${id}`
+}
+
+/** Looks up every path of HEAD; answers the differences. */
+export async function compareLookups(
+  repository: Repository,
+  get: (path: Uint8Array) => Promise<LiveRecord<Bytes | null, Bytes> | undefined>,
+): Promise<{ readonly paths: number; readonly differences: readonly string[] }> {
+  const differences: string[] = []
+  let paths = 0
+  for await (const { path, entry } of headTree(repository)) {
+    paths++
+    const record = await get(Buffer.from(path, 'latin1'))
+    const ours = record === undefined ? 'nothing' : entryOf(record, record.value, repository.hash)
+    if (ours !== entry) differences.push(`${shownPath(path)}: git has ${entry}, get() answers ${ours}`)
+  }
+  return { paths, differences }
+}
+
+/** Paths of HEAD, as the keys that they have. */
+export async function headPaths(repository: Repository): Promise<ReadonlySet<string>> {
+  const paths = new Set<string>()
+  for await (const { path } of headTree(repository)) paths.add(path)
+  return paths
+}
+
+export function pathText(path: Uint8Array): string {
   return Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('latin1')
 }
 
-function shownPath(path: string): string {
+export function shownPath(path: string): string {
   return shown(Buffer.from(path, 'latin1'))
 }
 

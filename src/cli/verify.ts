@@ -48,3 +48,10 @@ export function findingText({ code, path, topic, partition, offset, message }: F
     topic === undefined ? '' : ` [${topic}-${partition ?? '?'}${offset === undefined ? '' : ` at ${offset}`}]`
   return `${code} ${path}${where}: ${message}`
 }
+
+/** All findings of a deep check, in words. */
+export async function faultsOf(session: Session, store: ReadStore): Promise<readonly string[]> {
+  const faults: string[] = []
+  for await (const finding of verifying(session, store, true)) faults.push(findingText(finding))
+  return faults
+}
