@@ -198,3 +198,11 @@ export function readable(value: number): string {
 function gib(bytes: number): string {
   return (bytes / GIB).toFixed(1)
 }
+
+/** A number of 32 bits that looks random and is the same for the same `value`; another for another one. */
+export function mix(value: number): number {
+  let x = value | 0
+  x = Math.imul(x ^ (x >>> 16), 0x7feb352d)
+  x = Math.imul(x ^ (x >>> 15), 0x846ca68b)
+  return (x ^ (x >>> 16)) >>> 0
+}

@@ -18,7 +18,9 @@ import { n13Partitions } from './n13-partitions.ts'
 import { n2SmallRecords } from './n2-small-records.ts'
 import { n3Durable } from './n3-durable.ts'
 import { n4Scan } from './n4-scan.ts'
+import { n5Get } from './n5-get.ts'
 import { n6KeyMap } from './n6-key-map.ts'
+import { n7Clean } from './n7-clean.ts'
 import { openTime } from './open-time.ts'
 import { loadPeers } from './peers.ts'
 import { plot } from './plot.ts'
@@ -29,7 +31,9 @@ const BENCHMARKS: readonly Benchmark[] = [
   n2SmallRecords,
   n3Durable,
   n4Scan,
+  n5Get,
   n6KeyMap,
+  n7Clean,
   n13Partitions,
   openTime,
   latency,

@@ -13,7 +13,9 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { KeyMap } from '../src/index/key-map.ts'
+import { mix } from './harness.ts'
 import type { Benchmark, BenchResult } from './harness.ts'
+import { reopen, reopenBytes } from './n6-reopen.ts'
 
 const MILLION = 1_000_000
 const SIZES = [1, 2, 5, 10, 20]
@@ -38,15 +40,15 @@ interface Measured {
 
 export const n6KeyMap: Benchmark = {
   id: 'N6',
-  what: 'memory and speed of the key map, 1 M to 20 M keys',
-  neededBytes: () => 0,
-  run(context) {
+  what: 'memory and speed of the key map, 1 M to 20 M keys; a log of 10 M keys opens again',
+  neededBytes: reopenBytes,
+  async run(context) {
     const sizes = SIZES.map((size) => Math.round(size * MILLION * (context.quick ? 0.1 : 1) * context.scale))
     const ours = measureIn('ours', sizes)
     for (const one of ours) context.say(textOf(one))
     const plain = measureIn('plain', sizes.slice(0, SIZES.indexOf(MOST_PLAIN) + 1))
     for (const one of plain) context.say(`Map ${textOf(one)}`)
-    return Promise.resolve([memory(ours), pause(ours), ...ours.flatMap((one) => calls(one, plain))])
+    return [memory(ours), pause(ours), ...ours.flatMap((one) => calls(one, plain)), ...(await reopen(context))]
   },
 }
 
@@ -150,13 +152,6 @@ function plainSide(): Side {
       return map.size
     },
   }
-}
-
-function mix(value: number): number {
-  let x = value | 0
-  x = Math.imul(x ^ (x >>> 16), 0x7feb352d)
-  x = Math.imul(x ^ (x >>> 15), 0x846ca68b)
-  return (x ^ (x >>> 16)) >>> 0
 }
 
 function measure(side: Side, sizes: readonly number[]): Measured[] {

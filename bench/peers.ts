@@ -25,6 +25,8 @@ export interface PeerStore {
   putMany(first: number, values: readonly Uint8Array[]): Promise<unknown>
   /** Reads everything in order; answers the number of values. */
   scan(): Promise<number>
+  /** The value under a number, at once; absent where a peer cannot. */
+  getSync?(index: number): Uint8Array | undefined
   close(): Promise<unknown>
 }
 
@@ -67,6 +69,7 @@ function versionOf(name: PeerName): string {
 }
 
 interface LmdbDatabase {
+  get(key: number): Uint8Array | undefined
   put(key: number, value: Uint8Array): Promise<boolean>
   getRange(): Iterable<{ value: Uint8Array }>
   transaction<T>(run: () => T): Promise<T>
@@ -96,6 +99,7 @@ function lmdb(): Peer {
           for (const { value } of db.getRange()) if (value.length >= 0) count++
           return count
         },
+        getSync: (index) => db.get(index),
         close: () => db.close(),
       }
     },
@@ -103,6 +107,7 @@ function lmdb(): Peer {
 }
 
 interface LevelDatabase {
+  getSync(key: Uint8Array): Uint8Array | undefined
   open(): Promise<void>
   put(key: Uint8Array, value: Uint8Array, options: object): Promise<void>
   batch(operations: readonly object[], options: object): Promise<void>
@@ -138,6 +143,7 @@ function classicLevel(): Peer {
           await iterator.close()
           return count
         },
+        getSync: (index) => db.getSync(keyOf(index)),
         close: () => db.close(),
       }
     },
@@ -210,7 +216,7 @@ function sqlite(): Peer {
 }
 
 /** Numbers as keys that sort by their value. */
-function keyOf(index: number): Uint8Array {
+export function keyOf(index: number): Uint8Array {
   const key = new Uint8Array(8)
   new DataView(key.buffer).setUint32(4, index)
   return key
