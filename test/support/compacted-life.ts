@@ -10,12 +10,14 @@ import { expect } from 'vitest'
 import { cleanChannel } from '../../src/base/diagnostics.ts'
 import { VarveError } from '../../src/base/errors.ts'
 import type { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
+import type { OperationKind } from '../../src/base/sim-core.ts'
 import { testClock } from '../../src/base/test-clock.ts'
 import type { TopicConfig } from '../../src/varve.ts'
 import { CompactedModel, NOBODY } from './compacted-model.ts'
 import { expectLiveKeys } from './live-keys.ts'
 import { isOfCrash, producersOf } from './producer-life.ts'
 import { expectedProducers } from './producer-life.ts'
+import { expectCleanedLookups } from './lookups.ts'
 import { after } from './producer-model.ts'
 import type { Entry } from './producer-model.ts'
 import { FollowerRig, ProducerRig, readBeside } from './producer-rig.ts'
@@ -68,6 +70,10 @@ interface Seen {
   readonly findings: readonly unknown[]
 }
 
+/** The power may go off before everything else. */
+const LOOKS: ReadonlySet<OperationKind> = new Set<OperationKind>([
+  'open', 'close', 'size', 'read', 'stat', 'list', 'freeBytes', 'lock',
+]) // prettier-ignore
 const SETTLE_MS = 3000
 const AGE_MS = 97
 const CAPACITY = 2 ** 40
@@ -98,6 +104,8 @@ export class CompactedLife {
   #startAsked = 0
   #floor = 0
   #crashed = false
+  /** How often the power went off in the middle of something. */
+  crashes = 0
   #isFull = false
   #follower: FollowerRig | undefined
   readonly #listener = { start: (): void => this.#passBegins() }
@@ -304,9 +312,10 @@ export class CompactedLife {
   #crashWithin(operations: number, seed: number): void {
     let left = operations
     this.#fs.onOperation((operation) => {
-      if (operation.phase !== 'before' || --left > 0) return
+      if (operation.phase !== 'before' || LOOKS.has(operation.kind) || --left > 0) return
       this.#fs.onOperation(undefined)
       this.#crashed = true
+      this.crashes++
       this.#fs.crash(seed)
     })
   }
@@ -363,6 +372,9 @@ export class CompactedLife {
     expect(seen.beside).toEqual(committed)
     expect(seen.followed).toEqual(committed)
     expectLiveKeys(log, opened.engine.keyHasher, committed, this.#model)
+    const keyed = this.#model.keyed(committed)
+    await expectCleanedLookups(this.#rig.topic, keyed, log.lastStable, log.keys === undefined ? 'off' : 'on')
+    await expectCleanedLookups(await this.#follower!.topic(), keyed, log.lastStable, 'off')
   }
 
   /** What everybody sees, while no pass changes it. */

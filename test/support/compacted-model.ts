@@ -111,6 +111,15 @@ export class CompactedModel extends ProducerModel {
     return faults
   }
 
+  /** Lines of records that are left, as `offset key value`. */
+  keyed(lines: readonly string[]): string[] {
+    const records = new Map(this.records().map((record) => [record.offset, record]))
+    return lines.map((line) => {
+      const { offset, key, value, isTombstone } = records.get(Number.parseInt(line))!
+      return `${offset} ${key} ${isTombstone ? 'null' : value}`
+    })
+  }
+
   #mayBeGone({ offset, key, isAborted }: ModelRecord, newest: ReadonlyMap<string, number>): boolean {
     return isAborted || offset < (newest.get(key) ?? -1) || this.#mayGo.has(offset)
   }

@@ -33,6 +33,31 @@ export async function expectLookups(topic: RawLookups, model: ProducerModel, map
   expect((await collected(latest)).map(lineOf).toSorted()).toEqual(live.toSorted())
 }
 
+/** The same of a log that is cleaned, from the committed records that are in it, as `offset key value`. */
+export async function expectCleanedLookups(
+  topic: RawLookups,
+  committed: readonly string[],
+  lastStable: number,
+  map: MapState,
+): Promise<void> {
+  const live: string[] = []
+  for (let n = 0; n <= KEYS; n++) {
+    const key = Buffer.from(`key ${n}`)
+    const history = committed.filter((line) => line.includes(` ${key.toString()} `))
+    expect((await collected(topic.history(key))).map(lineOf)).toEqual(history)
+    const newest = history.at(-1)
+    const expected = newest === undefined || newest.endsWith('null') ? undefined : newest
+    if (expected !== undefined) live.push(expected)
+    const found = await topic.get(key)
+    expect(found === undefined ? undefined : lineOf(found)).toBe(expected)
+    expectSync(topic, key, expected, map)
+  }
+  if (map === 'off') return
+  const latest = topic.latest()
+  expect(latest.positions).toEqual({ 0: lastStable })
+  expect((await collected(latest)).map(lineOf).toSorted()).toEqual(live.toSorted())
+}
+
 function expectSync(topic: RawLookups, key: Buffer, expected: string | undefined, map: MapState): void {
   try {
     const found = topic.getSync(key)
