@@ -36,6 +36,7 @@ export interface KeysStore extends ScanHost {
   /** Fewer records are taken from the key indexes, or read, faster than a checkpoint is written. */
   readonly keyCheckpointLag: number
   readonly logs: ReadonlyMap<number, PartitionLog>
+  readonly committer: { readonly failure: VarveError | undefined }
   /** Makes everything written so far durable. */
   flush(): Promise<void>
 }
@@ -51,6 +52,7 @@ export class StoreKeys {
     this.#host = {
       ...scanHost(store),
       fileSystem: store.fileSystem,
+      failure: () => store.committer.failure,
       keyHasher: store.keyHasher,
       keyMemory: this.#memory,
       keyMapFull: (keys) => this.#full(keys),

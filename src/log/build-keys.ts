@@ -10,6 +10,7 @@
  *          with an older one. Memory: the map, one window, one batch inflated, and the records that are not decided.
  * Shared   one at a time per log; it waits between blocks.
  */
+import type { VarveError } from '../base/errors.ts'
 import type { FileSystem } from '../base/file-system.ts'
 import { secretCheckOf } from '../index/key-index.ts'
 import type { KeyCursor, KeyIndex } from '../index/key-index.ts'
@@ -32,6 +33,8 @@ const BLOCK_BYTES = 1 << 20
 
 export interface BuildKeysHost extends ScanHost, KeysHost {
   readonly fileSystem: FileSystem
+  /** Why nothing is written any more: what is on its way never arrives. */
+  readonly failure?: (() => VarveError | undefined) | undefined
 }
 
 /** Brings `keys`, which is the log's, all records below the log's end. `from`: what lies below is in the map. */
@@ -42,14 +45,15 @@ export async function buildKeys(
   from: number,
   signal?: AbortSignal,
 ): Promise<void> {
-  await arrived(log, keys)
+  await arrived(host, log, keys)
   await new KeyBuild(host, log, keys, signal).run(from)
 }
 
 /** Resolves when everything below `keys.builtTo` can be read. */
-async function arrived(log: PartitionLog, keys: LiveKeys): Promise<void> {
+async function arrived(host: BuildKeysHost, log: PartitionLog, keys: LiveKeys): Promise<void> {
   while (log.highWatermark < keys.builtTo) {
-    if (log.ended !== undefined) throw log.ended
+    const error = log.ended ?? host.failure?.()
+    if (error !== undefined) throw error
     await new Promise<void>((resolve) => log.onGrowth(resolve))
   }
 }
