@@ -11,6 +11,7 @@ import { addAlter } from './alter.ts'
 import { addAppend } from './append.ts'
 import { addBench } from './bench.ts'
 import { addCheckpoint } from './checkpoint.ts'
+import { addClean } from './clean.ts'
 import { describeFailure, Interrupted } from './cli-error.ts'
 import type { ExitCode } from './cli-error.ts'
 import { addCreate } from './create.ts'
@@ -39,6 +40,7 @@ const SUBCOMMANDS = [
   addRead,
   addGet,
   addHistory,
+  addClean,
   addStats,
   addVerify,
   addDump,

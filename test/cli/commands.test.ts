@@ -183,6 +183,25 @@ test('a reader that has seen enough ends the command quietly', async () => {
   expect(run.stdout.split('\n')).toHaveLength(2)
 })
 
+test('a compacted topic is cleaned, one or all of them', async () => {
+  const at = inStore(temporaryDirectory())
+  const config = ['--config', 'cleanupPolicy=compact', '--config', 'deleteRetentionMs=0']
+  await runCommand(at('create', 'people', '--partitions', '1', ...config))
+  await runCommand(at('create', 'lines', '--partitions', '1'))
+  const input = Buffer.from('ada:1\nbin:1\nada:2\nbin:gone\nada:3\n')
+  await runCommand(at('append', 'people', '--key-separator', ':', '--tombstone', 'gone'), { input })
+  expect((await runCommand(at('clean', 'people'))).stdout).toMatch(/^people: nothing to clean in /)
+  expect(await jsonOf(at('clean', '--force'))).toMatchObject([{ topic: 'people', readRecords: 5, keptRecords: 2 }])
+  expect((await runCommand(at('clean', 'people', '--force'))).stdout).toMatch(
+    /^people: 2 records read, 1 kept, .* freed in /,
+  )
+  const left = await jsonOf(at('read', 'people'))
+  expect(left.map(({ offset, key, value }) => [offset, key, value])).toEqual([[4, 'ada', '3']])
+  const refused = await runCommand(at('clean', 'lines'))
+  expect(refused).toMatchObject({ code: 2, stdout: '' })
+  expect(refused.stderr).toMatch(/cleanupPolicy/)
+})
+
 test('Ctrl-C ends a follower and a writer in order', async () => {
   const at = inStore(temporaryDirectory())
   await jsonOf(at('create', 'lines'))
