@@ -3,9 +3,9 @@
  *
  * Owns     one file per log. The sidecars' key indexes are what comes on top of it: a checkpoint is written whole, when
  *          the records behind it are half as many as the keys.
- * Holds    E1: it gets its name only when all that is in it is durable. E2: it counts only if its writer's epoch
- *          reached its end, for the log that it names. Whatever is wrong with it, the map is built without it. While
- *          records leave the log that it may name, none gets its name.
+ * Holds    E1: it gets its name only when all that is in it, and all that decided about it, is durable. E2: it counts
+ *          only if its writer's epoch reached its end, for the log that it names. Whatever is wrong with it, the map is
+ *          built without it. While records leave the log that it may name, none gets its name.
  * Crash    `.tmp` is removed at the next open.
  */
 import type { File, FileSystem } from '../base/file-system.ts'
@@ -47,9 +47,10 @@ export async function writeKeyCheckpoint(
   const { removals } = keys
   if (fileSystem.statSync(temporary) !== undefined) fileSystem.unlinkSync(temporary)
   try {
-    const upTo = await writeNew(host, log, keys, temporary)
+    await writeNew(host, log, keys, temporary)
     const counts = (): boolean => log.keys === keys && keys.removals === removals
-    if (!counts() || !(await durable(upTo)) || !counts()) {
+    // Markers above the map's end have decided what is in it: they must not go without it.
+    if (!counts() || !(await durable(log.highWatermark)) || !counts()) {
       fileSystem.unlinkSync(temporary)
       return
     }
@@ -60,12 +61,7 @@ export async function writeKeyCheckpoint(
   }
 }
 
-async function writeNew(
-  host: KeyCheckpointHost,
-  log: PartitionLog,
-  keys: LiveKeys,
-  temporary: string,
-): Promise<number> {
+async function writeNew(host: KeyCheckpointHost, log: PartitionLog, keys: LiveKeys, temporary: string): Promise<void> {
   const file = host.fileSystem.openSync(temporary, 'create')
   try {
     const { foldedTo } = keys
@@ -75,7 +71,6 @@ async function writeNew(
     const header = { writerEpoch: host.epoch, logId: log.id, foldedTo, upTo, slots, secretCheck }
     file.writeSync(encodeKeyCheckpointHeader(header), 0)
     await file.syncData()
-    return upTo
   } finally {
     file.closeSync()
   }

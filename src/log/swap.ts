@@ -11,7 +11,7 @@
  *
  * Owns     the order. What an open finds of it is decided in `segment/strays.ts` and finished by `finish-swap.ts`.
  * Holds    E3, E7, J8: no `.swap` name before the journal says from where on it is replayed, and that all below is
- *          durable. Names may become durable in any order between two syncs: an original is gone for good before the
+ *          durable, as is all that proved or decided something. Names may become durable in any order between two syncs: an original is gone for good before the
  *          new data file has its name, and so is the sidecar there. A failure from 3 on ends all writing, for the next
  *          open will have the new segment.
  * Shared   inside `log.structure`; appends and reads go on. Followers wait while names change (K1).
@@ -95,8 +95,10 @@ async function makeOfficial(host: SwapHost, log: PartitionLog, made: MadeSegment
 
 /** E3, J8: what proved something, and the floor. */
 async function makeDurable(host: SwapHost, log: PartitionLog, { provenBelow, roundEnd }: SwapNeeds): Promise<void> {
-  if (log.durable.nextOffset < provenBelow) await host.flush()
-  invariant(log.durable.nextOffset >= provenBelow, 'a flush that reaches what was written before it')
+  // Markers up to here have decided which records count.
+  const durableBelow = Math.max(provenBelow, log.highWatermark)
+  if (log.durable.nextOffset < durableBelow) await host.flush()
+  invariant(log.durable.nextOffset >= durableBelow, 'a flush that reaches what was written before it')
   await raiseFloor(host, log, roundEnd)
 }
 
