@@ -11,9 +11,9 @@
  *
  * Owns     the order. What an open finds of it is decided in `segment/strays.ts` and finished by `finish-swap.ts`.
  * Holds    E3, E7, J8: no `.swap` name before the journal says from where on it is replayed, and that all below is
- *          durable, as is all that proved or decided something. Names may become durable in any order between two syncs: an original is gone for good before the
- *          new data file has its name, and so is the sidecar there. A failure from 3 on ends all writing, for the next
- *          open will have the new segment.
+ *          durable, as is all that proved or decided something. Names may become durable in any order between two
+ *          syncs: an original is gone for good before the new data file has its name, and so is the sidecar there. A
+ *          failure from 3 on ends all writing, for the next open will have the new segment.
  * Shared   inside `log.structure`; appends and reads go on. Followers wait while names change (K1).
  */
 import { errnoOf, VarveError } from '../base/errors.ts'

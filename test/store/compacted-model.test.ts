@@ -60,7 +60,7 @@ const steps: fc.Arbitrary<CompactedStep[]> = fc.array(
   { minLength: 1, maxLength: 40, size: 'max' },
 )
 
-/** Lives that went wrong once. */
+/** Lives that found a bug, each at a moment of its own. */
 const LIVES: readonly (readonly [name: string, plan: readonly CompactedStep[]])[] = [
   [
     'a power loss takes the marker that decided about records which are in the key map',
@@ -73,6 +73,20 @@ const LIVES: readonly (readonly [name: string, plan: readonly CompactedStep[]])[
       { kind: 'end', producer: 1, commit: true, disk: false },
       { kind: 'wait', ms: HOUR_MS },
       { kind: 'end', producer: 1, commit: false, disk: false },
+    ],
+  ],
+  [
+    'a power loss takes the marker because of which records are dropped',
+    [
+      { kind: 'crash', operations: 70, seed: 173 },
+      { kind: 'append', producer: 2, transactional: true, count: 1, bytes: 3, tombstones: 0, disk: false },
+      { kind: 'append', producer: 1, transactional: false, count: 1, bytes: 3, tombstones: 0, disk: false },
+      { kind: 'clean', waits: false },
+      { kind: 'end', producer: 1, commit: false, disk: false },
+      { kind: 'end', producer: 2, commit: false, disk: false },
+      { kind: 'wait', ms: 1 },
+      { kind: 'append', producer: 0, transactional: false, count: 1, bytes: 3, tombstones: 0, disk: false },
+      { kind: 'append', producer: 0, transactional: false, count: 1, bytes: 3, tombstones: 0, disk: false },
     ],
   ],
 ]
