@@ -21,6 +21,8 @@ export interface TaskContext {
   readonly signal: AbortSignal
   /** So many more bytes are done. To be called at least every few MiB; throws the signal's reason. */
   progress(bytes: number): void
+  /** Resolves when whoever wants the result lets so many bytes pass; rejects with the signal's reason. */
+  allow(bytes: number): Promise<void>
 }
 
 /** How a thread does each kind of task. */
@@ -36,12 +38,22 @@ export interface ThreadPort {
 }
 
 export type ToThread =
-  | { readonly what: 'run'; readonly id: number; readonly kind: string; readonly input: unknown }
+  | {
+      readonly what: 'run'
+      readonly id: number
+      readonly kind: string
+      readonly input: unknown
+      /** It is to ask before bytes pass. */
+      readonly isPaced: boolean
+    }
+  | { readonly what: 'allow'; readonly id: number }
   | { readonly what: 'abort'; readonly id: number }
 
 export type FromThread =
   | { readonly what: 'ready' }
   | { readonly what: 'progress'; readonly id: number; readonly bytes: number }
+  /** It waits until so many bytes may pass. */
+  | { readonly what: 'ask'; readonly id: number; readonly bytes: number }
   | { readonly what: 'done'; readonly id: number; readonly output: unknown }
   /** No error: it ended because it was aborted. */
   | { readonly what: 'failed'; readonly id: number; readonly error: SentError | undefined }
@@ -61,36 +73,73 @@ const MOST_CAUSES = 4
 
 /** In the thread: takes what comes through `port`, until the thread ends. */
 export function serveTasks<T extends Record<keyof T, TaskType>>(port: ThreadPort, tasks: TaskTable<T>): void {
-  const running = new Map<number, AbortController>()
+  const running = new Map<number, Served>()
   const post = (message: FromThread): void => port.post(message)
   port.listen((heard) => {
     const message = heard as ToThread
-    if (message.what === 'abort') return running.get(message.id)?.abort()
-    const { id, kind, input } = message
-    const controller = new AbortController()
-    running.set(id, controller)
-    const task = tasks[kind as keyof T]
-    void serve(post, id, controller.signal, (context) => task(input, context)).then(() => running.delete(id))
+    const { id } = message
+    if (message.what === 'abort') return running.get(id)?.abort()
+    if (message.what === 'allow') return running.get(id)?.allowed()
+    const served = new Served(post, id, message.isPaced)
+    running.set(id, served)
+    const task = tasks[message.kind as keyof T]
+    void served.run(() => task(message.input, served)).then(() => running.delete(id))
     return undefined
   })
   post({ what: 'ready' })
 }
 
-async function serve(
-  post: (message: FromThread) => void,
-  id: number,
-  signal: AbortSignal,
-  work: (context: TaskContext) => Promise<unknown>,
-): Promise<void> {
-  const progress = (bytes: number): void => {
-    post({ what: 'progress', id, bytes })
-    signal.throwIfAborted()
+/** A task that is under way in the thread. */
+class Served implements TaskContext {
+  readonly #post: (message: FromThread) => void
+  readonly #id: number
+  readonly #isPaced: boolean
+  readonly #controller = new AbortController()
+  /** Goes on: bytes may pass, or nobody wants the result any more. */
+  #goOn: (() => void) | undefined
+
+  constructor(post: (message: FromThread) => void, id: number, isPaced: boolean) {
+    this.#post = post
+    this.#id = id
+    this.#isPaced = isPaced
   }
-  try {
-    post({ what: 'done', id, output: await work({ signal, progress }) })
-  } catch (error) {
-    const isAborted = signal.aborted && error === signal.reason
-    post({ what: 'failed', id, error: isAborted ? undefined : sentError(error) })
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  progress(bytes: number): void {
+    this.#post({ what: 'progress', id: this.#id, bytes })
+    this.signal.throwIfAborted()
+  }
+
+  async allow(bytes: number): Promise<void> {
+    this.signal.throwIfAborted()
+    if (!this.#isPaced) return
+    await new Promise<void>((resolve) => {
+      this.#goOn = resolve
+      this.#post({ what: 'ask', id: this.#id, bytes })
+    })
+    this.signal.throwIfAborted()
+  }
+
+  allowed(): void {
+    this.#goOn?.()
+  }
+
+  abort(): void {
+    this.#controller.abort()
+    this.#goOn?.()
+  }
+
+  async run(work: () => Promise<unknown>): Promise<void> {
+    const id = this.#id
+    try {
+      this.#post({ what: 'done', id, output: await work() })
+    } catch (error) {
+      const isAborted = this.signal.aborted && error === this.signal.reason
+      this.#post({ what: 'failed', id, error: isAborted ? undefined : sentError(error) })
+    }
   }
 }
 

@@ -50,6 +50,8 @@ export interface TaskOptions {
   readonly signal?: AbortSignal | undefined
   /** Hears of every piece that is done. A task that was lost begins anew. */
   readonly progress?: ((bytes: number) => void) | undefined
+  /** Resolves when so many bytes may pass; rejects with the signal's reason. Without it the task asks nobody. */
+  readonly allow?: ((bytes: number) => Promise<void>) | undefined
 }
 
 /**
@@ -73,9 +75,11 @@ interface Task extends TaskOptions {
 }
 
 /** What a task has where no thread does it. */
-export function inlineContext({ signal = new AbortController().signal, progress }: TaskOptions = {}): TaskContext {
+export function inlineContext(options: TaskOptions = {}): TaskContext {
+  const { signal = new AbortController().signal, progress, allow } = options
   return {
     signal,
+    allow: allow ?? (() => Promise.resolve()),
     progress: (bytes) => {
       progress?.(bytes)
       signal.throwIfAborted()
@@ -176,6 +180,8 @@ interface LifeHost {
 interface Running {
   readonly task: Task
   readonly abort: () => void
+  /** It waits until bytes may pass, which is not its silence. */
+  isWaiting: boolean
   silentTicks: number
 }
 
@@ -212,12 +218,12 @@ class Life {
     const { kind, input, signal } = task
     const abort = (): void => this.#post({ what: 'abort', id })
     try {
-      this.#post({ what: 'run', id, kind, input })
+      this.#post({ what: 'run', id, kind, input, isPaced: task.allow !== undefined })
     } catch (error) {
       return task.reject(error)
     }
     signal?.addEventListener('abort', abort)
-    this.#running.set(id, { task, abort, silentTicks: 0 })
+    this.#running.set(id, { task, abort, isWaiting: false, silentTicks: 0 })
     this.#thread.keepAlive(true)
     if (this.#ticks === undefined) this.#tickLater()
   }
@@ -241,10 +247,23 @@ class Life {
     const { task } = running
     running.silentTicks = 0
     if (message.what === 'progress') return task.progress?.(message.bytes)
+    if (message.what === 'ask') return void this.#ask(message.id, running, message.bytes)
     this.#settle(message.id, running)
     this.#host.succeeded()
     if (message.what === 'done') return task.resolve(message.output)
     return task.reject(message.error === undefined ? task.signal!.reason : receivedError(message.error))
+  }
+
+  async #ask(id: number, running: Running, bytes: number): Promise<void> {
+    running.isWaiting = true
+    try {
+      await running.task.allow!(bytes)
+    } catch {
+      // It was aborted, which the thread is told.
+    }
+    running.isWaiting = false
+    running.silentTicks = 0
+    this.#post({ what: 'allow', id })
   }
 
   #settle(id: number, { task, abort }: Running): void {
@@ -262,7 +281,7 @@ class Life {
 
   #tick(): void {
     for (const running of this.#running.values()) {
-      if (++running.silentTicks < MOST_SILENT_TICKS) continue
+      if (running.isWaiting || ++running.silentTicks < MOST_SILENT_TICKS) continue
       this.#lose(MOST_SILENT_TICKS * TICK_MS)
       return this.#thread.terminate()
     }

@@ -10,7 +10,7 @@ import { nodeThreads } from '../../src/base/node-thread.ts'
 import { TaskThread, type ThreadDoor } from '../../src/base/task-thread.ts'
 import { testClock, type TestClock } from '../../src/testing.ts'
 import { outcomeOf } from '../support/run-command.ts'
-import { count, failure, type TestTasks } from '../support/thread-tasks.ts'
+import { ask, count, failure, type TestTasks } from '../support/thread-tasks.ts'
 
 const ENTRY = new URL('../support/thread-tasks.ts', import.meta.url)
 const CHILD = fileURLToPath(new URL('../support/denied-thread-child.ts', import.meta.url))
@@ -182,6 +182,48 @@ test('a thread that goes on telling is left alone', async () => {
   }
   expect(await counting).toBe(10)
   expect(told).toEqual([])
+})
+
+for (const where of ['in the thread', 'here'] as const) {
+  test(`a task that asks waits until bytes may pass: ${where}`, async () => {
+    const clock = testClock()
+    const shared = tries()
+    const asked: number[] = []
+    let pass: (() => void) | undefined
+    const allow = (bytes: number): Promise<void> => {
+      asked.push(bytes)
+      return new Promise((resolve) => (pass = resolve))
+    }
+    const thread = newThread({ clock, entry: where === 'here' ? MISSING : ENTRY })
+    const input = { shared, to: 3 }
+    const asking = thread.run('ask', input, (context) => ask(input, context), { allow })
+    for (let n = 0; n < 3; n++) {
+      await until(() => asked.length > n)
+      // It is not its silence.
+      await clock.advance(600_000)
+      expect(seen(shared, 1)).toBe(n)
+      pass!()
+    }
+    expect(await asking).toBe(3)
+    expect(asked).toEqual([10, 10, 10])
+    expect(told).toEqual(where === 'here' ? [null] : [])
+  })
+}
+
+test('a task that asks and is not held back asks nobody', async () => {
+  expect(await newThread().run('ask', { shared: tries(), to: 3 }, unused)).toBe(3)
+})
+
+test('a task that waits until bytes may pass is aborted', async () => {
+  const controller = new AbortController()
+  const { signal } = controller
+  const allow = (): Promise<void> =>
+    new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+  const thread = newThread()
+  const asking = thread.run('ask', { shared: tries(), to: 3 }, unused, { allow, signal })
+  expect(await thread.run('echo', 1, unused)).toMatchObject({ given: 1 })
+  controller.abort(new Error('no more'))
+  expect(await errorOf(asking)).toBe(signal.reason)
 })
 
 test('a task is aborted between two pieces of work', async () => {

@@ -25,6 +25,7 @@ export interface TestTasks {
   readonly hang: { readonly input: Tried; readonly output: string }
   readonly count: { readonly input: Counted; readonly output: number }
   readonly pace: { readonly input: Counted; readonly output: number }
+  readonly ask: { readonly input: Counted; readonly output: number }
 }
 
 export function failure(of: TestTasks['fail']['input']): Error {
@@ -35,21 +36,30 @@ export function failure(of: TestTasks['fail']['input']): Error {
   return new VarveError('CORRUPT', 't/0 is damaged.', place, { outcome: 'definite', cause: full })
 }
 
-export async function count({ shared, to }: Counted, { progress }: Pick<TaskContext, 'progress'>): Promise<number> {
+export async function count({ shared, to }: Counted, context: Pick<TaskContext, 'progress'>): Promise<number> {
   const counted = new Int32Array(shared)
   for (let n = 0; n < to; n++) {
     await realTurn()
     Atomics.add(counted, 1, 1)
-    progress(10)
+    context.progress(10)
   }
   return to
 }
 
 /** Counts as far as the first number of the shared memory lets it. */
-async function pace({ shared, to }: Counted, { progress }: TaskContext): Promise<number> {
+async function pace({ shared, to }: Counted, context: TaskContext): Promise<number> {
   for (let n = 0; n < to; n++) {
     while (Atomics.load(new Int32Array(shared), 0) <= n) await realTurn()
-    progress(10)
+    context.progress(10)
+  }
+  return to
+}
+
+/** Counts, and asks before each. */
+export async function ask({ shared, to }: Counted, context: Pick<TaskContext, 'allow'>): Promise<number> {
+  for (let n = 0; n < to; n++) {
+    await context.allow(10)
+    Atomics.add(new Int32Array(shared), 1, 1)
   }
   return to
 }
@@ -68,6 +78,7 @@ const tasks: TaskTable<TestTasks> = {
   },
   count,
   pace,
+  ask,
 }
 
 // Tests import the types and what is expected; only the thread has an owner to serve.
