@@ -9,6 +9,8 @@ import { parentPort, Worker, workerData } from 'node:worker_threads'
 import type { ThreadPort } from './task-messages.ts'
 import type { Thread, ThreadDoor } from './task-thread.ts'
 
+const bell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+
 /** Threads of this process. */
 export function nodeThreads(): ThreadDoor {
   return { '~varve': 'threads', start: startThread }
@@ -46,4 +48,9 @@ export function threadPort(): ThreadPort {
     post: (message) => port.postMessage(message),
     listen: (heard) => void port.on('message', heard),
   }
+}
+
+/** In a thread: holds it up for a moment. */
+export function restThread(): void {
+  Atomics.wait(bell, 0, 0, 1)
 }

@@ -11,6 +11,7 @@ import type { AbortedTransaction } from '../index/transaction-index.ts'
 import type { Pace } from './batch-window.ts'
 import type { KeyEvidence } from './keep.ts'
 import { RoundTransactions } from './round-transactions.ts'
+import type { TransactionsState } from './round-transactions.ts'
 
 /** Where a producer's batches end, as the log knows it. */
 export interface LastBatch {
@@ -40,8 +41,9 @@ export class CleanRound {
   readonly options: CleanRoundOptions
   readonly transactions: RoundTransactions
 
-  constructor(options: CleanRoundOptions) {
+  /** `state` is where the transactions of a round stand that goes on here. */
+  constructor(options: CleanRoundOptions, state?: TransactionsState) {
     this.options = options
-    this.transactions = new RoundTransactions(options.aborted)
+    this.transactions = new RoundTransactions(options.aborted, state)
   }
 }

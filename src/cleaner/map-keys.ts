@@ -13,6 +13,7 @@ import type { CleanSource, Pace } from './batch-window.ts'
 import type { KeyEvidence } from './keep.ts'
 import type { OffsetMap } from './offset-map.ts'
 import { RoundTransactions } from './round-transactions.ts'
+import { offsetMapEvidence } from './shared-evidence.ts'
 
 /** The dirty range. */
 export interface DirtyRange {
@@ -30,7 +31,7 @@ export interface DirtyRange {
 /** Reads the range; answers the evidence. */
 export async function mapKeys(map: OffsetMap, range: DirtyRange, pace: Pace = {}): Promise<KeyEvidence> {
   const upTo = await new Mapping(map, range, pace).run()
-  return { upTo, newestOffset: (bytes, start, end) => map.newestOffset(bytes, start, end), believes: () => false }
+  return offsetMapEvidence(map, upTo)
 }
 
 class Mapping {

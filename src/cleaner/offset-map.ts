@@ -8,7 +8,8 @@
  *            +------+------+--------+--------+-----------------+---
  *
  * Owns     the memory that it was given: a fifth at most in slots, the rest in the arena. One key that is larger than
- *          the whole arena gets a larger one, so that a round always comes further.
+ *          the whole arena gets a larger one, so that a round always comes further. It is shared memory: another thread
+ *          looks keys up in a map that is filled.
  * Holds    A key is found by its bytes, so no collision ever passes for the same key. Offsets are put in rising order.
  *          When it is full, what it holds is complete up to the record that had no room: the round ends there.
  * Shared   one round; synchronous.
@@ -28,28 +29,55 @@ export const MIN_MAP_BYTES = 4096
 const SLOT_SHARE = 5
 const MAX_LOAD = 0.75
 
+/** What a map that is filled is to whoever looks keys up in it. */
+export interface FilledOffsetMap {
+  readonly slots: Uint32Array<SharedArrayBuffer>
+  readonly words: Uint32Array<SharedArrayBuffer>
+}
+
 /** What of a hasher matters here: equal keys have equal hashes. */
 type Hasher = Pick<KeyHasher, 'hash' | 'word0'>
 
 export class OffsetMap {
   readonly #hasher: Hasher
-  readonly #slots: Uint32Array
+  readonly #slots: Uint32Array<SharedArrayBuffer>
   readonly #mask: number
   readonly #maxKeys: number
-  #words: Uint32Array
+  #words: Uint32Array<SharedArrayBuffer>
   #bytes: Uint8Array
   #usedWords = 0
   #size = 0
 
-  constructor(memoryBytes: number, hasher: Hasher) {
+  private constructor({ slots, words }: FilledOffsetMap, hasher: Hasher) {
+    this.#hasher = hasher
+    this.#slots = slots
+    this.#mask = slots.length - 1
+    this.#maxKeys = Math.floor(slots.length * MAX_LOAD)
+    this.#words = words
+    this.#bytes = bytesOf(words)
+  }
+
+  /** An empty map in the first `memoryBytes` of `memory`. */
+  static empty(
+    memoryBytes: number,
+    hasher: Hasher,
+    memory: SharedArrayBuffer = new SharedArrayBuffer(memoryBytes),
+  ): OffsetMap {
     invariant(memoryBytes >= MIN_MAP_BYTES, 'room for an offset map')
     const slotCount = 2 ** Math.floor(Math.log2(memoryBytes / SLOT_SHARE / WORD))
-    this.#hasher = hasher
-    this.#slots = new Uint32Array(slotCount)
-    this.#mask = slotCount - 1
-    this.#maxKeys = Math.floor(slotCount * MAX_LOAD)
-    this.#words = new Uint32Array(Math.floor(memoryBytes / WORD) - slotCount)
-    this.#bytes = new Uint8Array(this.#words.buffer)
+    const slots = new Uint32Array(memory, 0, slotCount).fill(0)
+    const words = new Uint32Array(memory, slotCount * WORD, Math.floor(memoryBytes / WORD) - slotCount)
+    return new OffsetMap({ slots, words }, hasher)
+  }
+
+  /** A map that was filled elsewhere: only to be asked. */
+  static filled(map: FilledOffsetMap, hasher: Hasher): OffsetMap {
+    return new OffsetMap(map, hasher)
+  }
+
+  /** To be asked from elsewhere; nothing is put any more. */
+  get filled(): FilledOffsetMap {
+    return { slots: this.#slots, words: this.#words }
   }
 
   /** How many keys it holds. */
@@ -113,8 +141,8 @@ export class OffsetMap {
 
   #growTo(words: number): void {
     if (words <= this.#words.length) return
-    this.#words = new Uint32Array(words)
-    this.#bytes = new Uint8Array(this.#words.buffer)
+    this.#words = new Uint32Array(new SharedArrayBuffer(words * WORD))
+    this.#bytes = bytesOf(this.#words)
   }
 
   #add(hash: number, bytes: Uint8Array, start: number, end: number): number {
@@ -132,6 +160,10 @@ export class OffsetMap {
     this.#words[entry + OFFSET_HIGH] = Math.floor(offset / TWO_32)
     this.#words[entry + OFFSET_LOW] = offset >>> 0
   }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
 function wordsOf(keyBytes: number): number {

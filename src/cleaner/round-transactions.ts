@@ -1,7 +1,9 @@
 /**
  * The transactions of one round of cleaning, as its batches pass by.
  *
- * Owns     which transactions began and have not ended yet, and which of their batches were met and kept.
+ * Owns     which transactions began and have not ended yet, and which of their batches were met and kept. Between two
+ *          groups that is plain data: another one, perhaps in another thread, goes on from it, and a group that was
+ *          lost is done again from where it began.
  * Holds    It sees every batch of the round once, in offset order, over all groups (KAFKA-8351). The aborted
  *          transactions are given for the whole range, also those that are decided behind it (KAFKA-13727).
  * Shared   one round. Bounded by the aborted transactions of the range and by the producers with one under way.
@@ -21,16 +23,33 @@ interface Passing {
 /** What was seen of a transaction when its marker comes. */
 export type EndedTransaction = Readonly<Passing>
 
+/** Where the transactions of a round stand. */
+export interface TransactionsState {
+  /** How many of the aborted ones began. */
+  readonly next: number
+  readonly passing: readonly (readonly [producerId: number, passing: EndedTransaction])[]
+}
+
 const UNSEEN: EndedTransaction = Object.freeze({ aborted: undefined, observed: false, remains: false })
 
 export class RoundTransactions {
   /** By rising first offset. */
   readonly #aborted: readonly AbortedTransaction[]
-  #next = 0
-  readonly #passing = new Map<number, Passing>()
+  #next: number
+  readonly #passing: Map<number, Passing>
 
-  constructor(aborted: readonly AbortedTransaction[]) {
+  /** `state` is that of a round with the same aborted transactions. */
+  constructor(aborted: readonly AbortedTransaction[], state: TransactionsState = { next: 0, passing: [] }) {
     this.#aborted = [...aborted].sort((a, b) => a.firstOffset - b.firstOffset)
+    this.#next = state.next
+    this.#passing = new Map(state.passing.map(([producerId, passing]) => [producerId, { ...passing }]))
+  }
+
+  get state(): TransactionsState {
+    return {
+      next: this.#next,
+      passing: [...this.#passing].map(([producerId, passing]) => [producerId, { ...passing }]),
+    }
   }
 
   /** Takes a transactional batch of records; true: it was aborted. */

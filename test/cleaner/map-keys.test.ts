@@ -16,7 +16,7 @@ const record = (offset: number, key: string | null): PlainRecord => ({
 })
 
 async function mapOf(range: Partial<DirtyRange>, memoryBytes = 1 << 16): Promise<KeyEvidence> {
-  return mapKeys(new OffsetMap(memoryBytes, hasher), { from: 0, sources: [], aborted: [], ...range })
+  return mapKeys(OffsetMap.empty(memoryBytes, hasher), { from: 0, sources: [], aborted: [], ...range })
 }
 
 const newest = (evidence: KeyEvidence, key: string): number => evidence.newestOffset(text(key), 0, text(key).length)

@@ -15,7 +15,7 @@ test('it is a map from keys to their last offset, whatever their hashes are', ()
   const keys = fc.array(fc.tuple(fc.string({ maxLength: 12 }), fc.nat(2 ** 50)), { maxLength: 60 })
   fc.assert(
     fc.property(keys, fc.boolean(), (rows, isWeak) => {
-      const map = new OffsetMap(65_536, isWeak ? weak : hasher)
+      const map = OffsetMap.empty(65_536, isWeak ? weak : hasher)
       const plain = new Map<string, number>()
       for (const [key, offset] of rows) {
         expect(put(map, key, offset)).toBe(true)
@@ -29,7 +29,7 @@ test('it is a map from keys to their last offset, whatever their hashes are', ()
 })
 
 test('when it is full it says so and stays as it is; known keys still have room', () => {
-  const map = new OffsetMap(MIN_MAP_BYTES, hasher)
+  const map = OffsetMap.empty(MIN_MAP_BYTES, hasher)
   let count = 0
   while (put(map, `key ${count}`, count)) count++
   expect(count).toBeGreaterThan(50)
@@ -42,7 +42,7 @@ test('when it is full it says so and stays as it is; known keys still have room'
 })
 
 test('a key that is larger than the whole map is taken when it comes first', () => {
-  const map = new OffsetMap(MIN_MAP_BYTES, hasher)
+  const map = OffsetMap.empty(MIN_MAP_BYTES, hasher)
   const large = 'x'.repeat(3 * MIN_MAP_BYTES)
   expect(put(map, large, 5)).toBe(true)
   expect(put(map, 'k', 6)).toBe(false)
@@ -50,7 +50,7 @@ test('a key that is larger than the whole map is taken when it comes first', () 
 })
 
 test('a key of average length takes less than 64 bytes', () => {
-  const map = new OffsetMap(1 << 20, hasher)
+  const map = OffsetMap.empty(1 << 20, hasher)
   let count = 0
   while (put(map, `customer-${String(count).padStart(8, '0')}`, count)) count++
   expect(map.memoryBytes / count).toBeLessThan(64)

@@ -11,6 +11,8 @@ import { CleanRound } from '../../src/cleaner/clean-round.ts'
 import { identityEvidence, type KeyEvidence } from '../../src/cleaner/keep.ts'
 import { mapKeys } from '../../src/cleaner/map-keys.ts'
 import { OffsetMap } from '../../src/cleaner/offset-map.ts'
+import type { TransactionsState } from '../../src/cleaner/round-transactions.ts'
+import { sharedEvidence } from '../../src/cleaner/shared-evidence.ts'
 import { groupSegments, planClean, type CleanPlan, type PlanSegment } from '../../src/cleaner/plan.ts'
 import { BatchBuilder, compressBatch, PLAIN_BATCH, type BatchFacts } from '../../src/segment/batch-builder.ts'
 import { MARKER_BYTES, writeMarker } from '../../src/segment/control-record.ts'
@@ -43,6 +45,7 @@ const SETTINGS = { minCleanableDirtyRatio: 0.5, minCompactionLagMs: 0, maxCompac
 const buffer = emptyBuffer(1 << 16)
 const builder = new BatchBuilder()
 const hasher = new KeyHasher(new Uint8Array(16).fill(7))
+const neverBusy = (): never => expect.fail('an offset map is still')
 
 export class CleanerLife {
   now = 1_700_000_000_000
@@ -220,8 +223,9 @@ export class CleanerLife {
     if (step.mapBytes > 0) {
       const from = this.#wasOvertaken ? 0 : plan.dirtyOffset
       const sources = taken.filter((_, i) => this.segments[i + 1]!.baseOffset > from).map((it) => this.#source(it))
-      const map = new OffsetMap(step.mapBytes, hasher)
-      evidence = await mapKeys(map, { from, sources, aborted }, pace)
+      const map = OffsetMap.empty(step.mapBytes, hasher)
+      const { upTo } = await mapKeys(map, { from, sources, aborted }, pace)
+      evidence = sharedEvidence(structuredClone({ kind: 'offset-map', upTo, map: map.filled }), hasher, neverBusy)
       expect(evidence.upTo).toBeGreaterThan(sources.length === 0 ? -1 : from)
       if (evidence.upTo < plan.endOffset) this.counts.partial++
       else this.#wasOvertaken = false
@@ -241,7 +245,7 @@ export class CleanerLife {
       newHorizonMs: this.now + RETENTION_MS,
       horizonsOverMs: this.now,
     }
-    const round = new CleanRound({ ...common, ...pace, evidence, aborted })
+    const options = { ...common, ...pace, evidence, aborted }
     const inRound = taken.filter((segment) => segment.baseOffset < evidence.upTo)
     const groups = groupSegments(inRound, this.segments[inRound.length]!.baseOffset, {
       segmentBytes: SEGMENT_BYTES,
@@ -255,7 +259,14 @@ export class CleanerLife {
       return marker !== undefined && marker.records.length > 0 && isObserved(marker, before)
     })
     const cleaned: LifeSegment[] = []
-    for (const group of groups) cleaned.push(await this.#cleanGroup(round, group))
+    let state: TransactionsState | undefined
+    for (const group of groups) {
+      // Each group is done by another one, and what a first one did is lost.
+      const rounds = [0, 1].map(() => new CleanRound(options, structuredClone(state)))
+      await this.#cleanGroup(rounds[0]!, group)
+      cleaned.push(await this.#cleanGroup(rounds[1]!, group))
+      state = rounds[1]!.transactions.state
+    }
     this.#compare(cleaned, expected, expectedAborted)
     this.#checkPromises(before, expected, provesTo, evidence.upTo)
     this.segments = [...cleaned, ...this.segments.slice(inRound.length)]
