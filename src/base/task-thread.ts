@@ -13,7 +13,8 @@
  * Holds    A task that was lost is begun anew only when its thread has ended: nothing comes from it any more, neither a
  *          message nor a call on a file. So a task may be done twice, never at the same time, and must begin by
  *          removing what an earlier try has left. A thread that does not start, or is lost again and again, is started
- *          less and less often. While there is nothing to do the thread does not keep the process alive.
+ *          less and less often. While there is nothing to do the thread does not keep the process alive, and after a
+ *          minute of that it ends: what it has had of memory, shared memory too, would stay as long as it does.
  * Shared   any number of tasks at once; they take turns in the thread.
  */
 import type { Clock, Timer } from './clock.ts'
@@ -60,6 +61,7 @@ export interface TaskOptions {
  */
 const MOST_SILENT_TICKS = 12
 const TICK_MS = 5000
+const MOST_IDLE_MS = 60_000
 const MOST_LOSSES = 2
 const RETRY_MS = 60_000
 const MOST_DOUBLINGS = 6
@@ -135,6 +137,7 @@ export class TaskThread<T extends Record<keyof T, TaskType>> {
       this.#life = new Life(this.#host, {
         succeeded: () => (this.#failures = 0),
         lost: (life, silentMs) => this.#lost(life, silentMs),
+        idle: () => (this.#life = undefined),
         ended: (life, tasks) => this.#ended(life, tasks),
       })
       this.#lives.add(this.#life)
@@ -172,6 +175,8 @@ export class TaskThread<T extends Record<keyof T, TaskType>> {
 
 interface LifeHost {
   succeeded(): void
+  /** It had nothing to do for long, and ends: no task is to be handed to it. */
+  idle(): void
   lost(life: Life, silentMs: number | null): void
   /** After `lost`: nothing comes from the thread any more. */
   ended(life: Life, tasks: Iterable<Task>): void
@@ -193,8 +198,10 @@ class Life {
   readonly #thread: Thread
   readonly #running = new Map<number, Running>()
   #lastId = 0
-  #isLost = false
-  #ticks: Timer | undefined
+  /** It is nobody's thread any more. */
+  #isOver = false
+  /** Ticks while it works, then the end of its idleness. */
+  #timer: Timer | undefined
   readonly #ended: Promise<void>
 
   constructor({ clock, threads, entry, data }: TaskThreadHost, host: LifeHost) {
@@ -225,7 +232,7 @@ class Life {
     signal?.addEventListener('abort', abort)
     this.#running.set(id, { task, abort, isWaiting: false, silentTicks: 0 })
     this.#thread.keepAlive(true)
-    if (this.#ticks === undefined) this.#tickLater()
+    if (this.#running.size === 1) this.#tickLater()
   }
 
   end(): Promise<void> {
@@ -239,7 +246,7 @@ class Life {
 
   #heard(message: FromThread): void {
     if (message.what === 'ready') this.wasReady = true
-    else if (!this.#isLost) this.#heardOf(message)
+    else if (!this.#isOver) this.#heardOf(message)
   }
 
   #heardOf(message: Exclude<FromThread, { what: 'ready' }>): void {
@@ -271,12 +278,19 @@ class Life {
     task.signal?.removeEventListener('abort', abort)
     if (this.#running.size > 0) return
     this.#thread.keepAlive(false)
-    this.#ticks?.cancel()
-    this.#ticks = undefined
+    this.#timer?.cancel()
+    this.#timer = this.#clock.timer(MOST_IDLE_MS, () => this.#endIdle())
+  }
+
+  #endIdle(): void {
+    this.#isOver = true
+    this.#host.idle()
+    this.#thread.terminate()
   }
 
   #tickLater(): void {
-    this.#ticks = this.#clock.timer(TICK_MS, () => this.#tick())
+    this.#timer?.cancel()
+    this.#timer = this.#clock.timer(TICK_MS, () => this.#tick())
   }
 
   #tick(): void {
@@ -289,9 +303,9 @@ class Life {
   }
 
   #lose(silentMs: number | null): void {
-    this.#ticks?.cancel()
-    if (this.#isLost) return
-    this.#isLost = true
+    this.#timer?.cancel()
+    if (this.#isOver) return
+    this.#isOver = true
     for (const { task, abort } of this.#running.values()) task.signal?.removeEventListener('abort', abort)
     this.#host.lost(this, silentMs)
   }

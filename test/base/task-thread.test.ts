@@ -74,6 +74,22 @@ test('one thread is started when there is first something to do, and does many t
   expect(told).toEqual([])
 })
 
+test('a thread that has nothing to do for a minute ends, and another one is started for the next task', async () => {
+  const clock = testClock()
+  const thread = newThread({ clock })
+  expect(await thread.run('echo', 1, unused)).toMatchObject({ given: 1 })
+  await clock.advance(50_000)
+  expect(await thread.run('echo', 2, unused)).toMatchObject({ given: 2 })
+  await clock.advance(50_000)
+  expect(lives).toEqual(['start'])
+  await clock.advance(11_000)
+  expect(await thread.run('echo', 3, unused)).toMatchObject({ given: 3 })
+  expect(lives.filter((life) => life === 'start')).toHaveLength(2)
+  await thread.close()
+  expect(lives.filter((life) => life === 'end')).toHaveLength(2)
+  expect(told).toEqual([])
+})
+
 test('what it has done is told on the way, and memory is shared', async () => {
   const pieces: number[] = []
   const shared = tries()
