@@ -13,12 +13,13 @@ import type { Timer } from './base/clock.ts'
 import { VarveError } from './base/errors.ts'
 import type { TopicPartition } from './base/errors.ts'
 import { SerialQueue } from './base/serial-queue.ts'
+import { OffsetMemory } from './cleaner/offset-memory.ts'
 import { chooseLog } from './cleaner/plan.ts'
 import type { CleanPlan } from './cleaner/plan.ts'
 import { Throttle } from './cleaner/throttle.ts'
 import { cleanLog, planLog } from './log/clean.ts'
 import type { CleanCounts, CleanTimes } from './log/clean.ts'
-import { SegmentsMoved } from './log/clean-files.ts'
+import { SegmentsMoved } from './log/clean-parts.ts'
 import type { PartitionLog } from './log/log.ts'
 import { isDiskFull } from './log/write-errors.ts'
 import { isCompacted } from './metadata/topic-config.ts'
@@ -44,6 +45,7 @@ export interface CleanWish {
 export class StoreCleaner {
   readonly #engine: Engine
   readonly #throttle: Throttle
+  readonly #mapMemory: OffsetMemory
   readonly #passes = new SerialQueue()
   readonly #uncleanable = new Map<PartitionLog, string>()
   #lastPass: CleanReport | null = null
@@ -53,6 +55,7 @@ export class StoreCleaner {
   constructor(engine: Engine) {
     this.#engine = engine
     this.#throttle = new Throttle(engine.clock, engine.options.cleanerBytesPerSecond)
+    this.#mapMemory = new OffsetMemory(engine.options.memoryBytes / MAP_SHARE)
     this.#schedule()
   }
 
@@ -216,8 +219,8 @@ export class StoreCleaner {
     const pace = {
       signal,
       turn: () => new Promise<void>((resolve) => this.#engine.clock.soon(resolve)),
-      allow: (bytes: number) => this.#throttle.allow(bytes, signal),
-      mapBytes: this.#engine.options.memoryBytes / MAP_SHARE,
+      allow: this.#throttle.isLimited ? (bytes: number) => this.#throttle.allow(bytes, signal) : undefined,
+      mapMemory: this.#mapMemory,
     }
     for (let moved = 0; moved < MOST_MOVED;) {
       await this.#keysComplete(log, signal)

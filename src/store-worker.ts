@@ -7,15 +7,18 @@
  * Crash    it may end at any moment: `base/task-thread.ts`.
  */
 import { nodeFileSystem } from './base/node-file-system.ts'
-import { threadData, threadPort } from './base/node-thread.ts'
+import { restThread, threadData, threadPort } from './base/node-thread.ts'
 import { KeyHasher } from './base/siphash.ts'
 import { serveTasks } from './base/task-messages.ts'
 import { initHashes } from './base/xxh64.ts'
+import { cleanTask } from './log/clean-data.ts'
+import type { CleanTasks } from './log/clean-files.ts'
+import { mapTask } from './log/clean-map.ts'
 import { sidecarTask } from './log/seal-sidecar.ts'
 import type { SealTasks } from './log/seal-sidecar.ts'
 
 /** What the thread does, by kind. */
-export interface StoreTasks extends SealTasks {}
+export interface StoreTasks extends SealTasks, CleanTasks {}
 
 /** What it is started with. */
 export interface StoreThreadData {
@@ -25,4 +28,10 @@ export interface StoreThreadData {
 
 const { hashKey } = threadData() as StoreThreadData
 await initHashes()
-serveTasks<StoreTasks>(threadPort(), { seal: sidecarTask(nodeFileSystem(), new KeyHasher(hashKey)) })
+const fileSystem = nodeFileSystem()
+const keyHasher = new KeyHasher(hashKey)
+serveTasks<StoreTasks>(threadPort(), {
+  clean: cleanTask(fileSystem, keyHasher, restThread),
+  map: mapTask(fileSystem, keyHasher),
+  seal: sidecarTask(fileSystem, keyHasher),
+})

@@ -44,7 +44,13 @@ export class SourceDamage extends Error {
   /** What is wrong, as part of a sentence. */
   readonly reason: string
 
-  constructor(source: CleanSource, position: number, offset: number, reason: string, cause?: unknown) {
+  constructor(
+    source: Pick<CleanSource, 'baseOffset'>,
+    position: number,
+    offset: number,
+    reason: string,
+    cause?: unknown,
+  ) {
     super(`segment ${source.baseOffset}, byte ${position}: ${reason}`, cause === undefined ? undefined : { cause })
     this.name = 'SourceDamage'
     this.baseOffset = source.baseOffset

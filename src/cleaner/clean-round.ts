@@ -20,9 +20,8 @@ export interface LastBatch {
   readonly lastOffset: number
 }
 
-/** What a round goes by. */
-export interface CleanRoundOptions extends Pace {
-  readonly evidence: KeyEvidence
+/** What a round goes by: plain data. */
+export interface RoundRules {
   /** Where the plan says that it ends. */
   readonly endOffset: number
   /** All that was aborted in the range, wherever it was decided. */
@@ -33,6 +32,10 @@ export interface CleanRoundOptions extends Pace {
   readonly newHorizonMs: number
   /** Delete horizons up to this are over; -Infinity while no clock is trusted (rule E8). */
   readonly horizonsOverMs: number
+}
+
+export interface CleanRoundOptions extends Pace, RoundRules {
+  readonly evidence: KeyEvidence
   /** Under the secret of whoever keeps a map of keys, and is to know which are gone. */
   readonly keyHasher?: KeyHasher | undefined
 }

@@ -20,13 +20,26 @@ export class GoneKeys implements KeyIdentity {
   word2 = 0
   offset = 0
   count = 0
-  readonly #hasher: KeyHasher
+  readonly #hasher: KeyHasher | undefined
   readonly #most: number
   #fields = new Float64Array(FIRST * FIELDS)
 
-  constructor(hasher: KeyHasher, most: number = MOST) {
+  constructor(hasher: KeyHasher | undefined, most: number = MOST) {
     this.#hasher = hasher
     this.#most = most
+  }
+
+  /** Those that were found elsewhere, by their `fields`. */
+  static of(fields: Float64Array<ArrayBuffer>): GoneKeys {
+    const gone = new GoneKeys(undefined)
+    gone.#fields = fields
+    gone.count = fields.length / FIELDS
+    return gone
+  }
+
+  /** What crosses to another thread. */
+  get fields(): Float64Array<ArrayBuffer> {
+    return this.#fields.slice(0, this.count * FIELDS)
   }
 
   /** The key from `start` to `end` of `bytes` goes, with its tombstone at `offset`; false: there is no room. */
@@ -34,11 +47,12 @@ export class GoneKeys implements KeyIdentity {
     if (this.count === this.#most) return false
     const at = this.count++ * FIELDS
     if (at === this.#fields.length) this.#grow()
-    this.#hasher.hash(bytes, start, end)
+    const hasher = this.#hasher!
+    hasher.hash(bytes, start, end)
     const fields = this.#fields
-    fields[at] = this.#hasher.word0
-    fields[at + 1] = this.#hasher.word1
-    fields[at + 2] = this.#hasher.word2
+    fields[at] = hasher.word0
+    fields[at + 1] = hasher.word1
+    fields[at + 2] = hasher.word2
     fields[at + 3] = offset
     return true
   }

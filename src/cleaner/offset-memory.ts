@@ -14,9 +14,9 @@ export class OffsetMemory {
     this.limitBytes = limitBytes
   }
 
-  /** At least `bytes`, which are within the limit; what is in it is of no meaning. */
+  /** At least `bytes`; what is in it is of no meaning. */
   take(bytes: number): SharedArrayBuffer {
-    this.#memory ??= new SharedArrayBuffer(bytes, { maxByteLength: this.limitBytes })
+    this.#memory ??= new SharedArrayBuffer(bytes, { maxByteLength: Math.max(bytes, this.limitBytes) })
     if (this.#memory.byteLength < bytes) this.#memory.grow(bytes)
     return this.#memory
   }

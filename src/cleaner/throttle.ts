@@ -20,6 +20,10 @@ export class Throttle {
     this.#bytesPerSecond = bytesPerSecond
   }
 
+  get isLimited(): boolean {
+    return this.#bytesPerSecond !== Infinity
+  }
+
   /** Resolves when `bytes` may be read; rejects with the signal's reason. */
   async allow(bytes: number, signal: AbortSignal): Promise<void> {
     if (this.#bytesPerSecond === Infinity) return

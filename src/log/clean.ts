@@ -12,28 +12,26 @@
  *          a segment that leaves the log meanwhile ends it with `SegmentsMoved`.
  */
 import type { AbortedTransaction, TransactionIndex } from '../index/transaction-index.ts'
-import type { CleanSource } from '../cleaner/batch-window.ts'
 import { SourceDamage } from '../cleaner/batch-window.ts'
-import { CleanRound } from '../cleaner/clean-round.ts'
 import type { LastBatch } from '../cleaner/clean-round.ts'
-import type { KeyEvidence } from '../cleaner/keep.ts'
-import { mapKeys } from '../cleaner/map-keys.ts'
-import { MIN_MAP_BYTES, OffsetMap } from '../cleaner/offset-map.ts'
+import { MIN_MAP_BYTES } from '../cleaner/offset-map.ts'
 import { groupSegments, planClean } from '../cleaner/plan.ts'
 import type { CleanPlan, PlanSegment } from '../cleaner/plan.ts'
+import type { TransactionsState } from '../cleaner/round-transactions.ts'
 import { VarveError } from '../base/errors.ts'
 import { segmentFile } from '../segment/segment-files.ts'
 import type { Segment } from '../segment/segment.ts'
 import { keyEvidence } from './clean-keys.ts'
-import { cleanSource, makeCleaned, SegmentsMoved } from './clean-files.ts'
-import type { Allow, CleanFilesHost, CleanedRange } from './clean-files.ts'
+import { makeCleaned } from './clean-files.ts'
+import type { CleanedRange, CleanFilesHost, CleanPace, GroupRules } from './clean-files.ts'
+import { makeMap } from './clean-map.ts'
+import type { MapEvidence } from './clean-map.ts'
+import { oldPart, SegmentsMoved } from './clean-parts.ts'
 import { damagedSegment } from './damage.ts'
 import type { PartitionLog } from './log.ts'
 import { swapIn } from './swap.ts'
 import type { SwapHost, SwapNeeds } from './swap.ts'
 
-/** Less is read at once where others wait for the same thread. */
-const WINDOW_BYTES = 256 * 1024
 /** An entry of the offset map takes at most so many times what its record takes in the log, but for compression. */
 const MAP_SHARE = 4
 const SMALL_MAP_BYTES = 1024 * 1024
@@ -51,16 +49,6 @@ export interface CleanTimes {
   readonly horizonsOverMs: number
   /** The delete horizon that tombstones and markers get now. */
   readonly newHorizonMs: number
-}
-
-/** How a round goes on. */
-export interface CleanPace {
-  readonly signal: AbortSignal
-  /** Others run; called after each piece of work. */
-  readonly turn: () => Promise<void>
-  readonly allow: Allow
-  /** Memory for what is known of keys where there is no key map, at most. */
-  readonly mapBytes: number
 }
 
 /** What a round did. */
@@ -140,18 +128,18 @@ class LogRound {
     log.applyPending()
     const aborted = this.#aborted()
     const producers = lastBatches(log)
-    const evidence = await this.#evidence(aborted)
+    const found = await this.#evidence(aborted)
+    const { evidence } = found
     const count = this.#taken.findIndex((segment) => segment.baseOffset >= Math.min(evidence.upTo, endOffset))
     const roundEnd = this.#taken[count]!.baseOffset
     const { newHorizonMs, horizonsOverMs } = this.#times
-    const { signal, turn } = this.#pace
-    const pace = { signal, throttle: turn, windowBytes: WINDOW_BYTES }
-    const { keyHasher } = this.#host
-    const times = { newHorizonMs, horizonsOverMs }
-    const round = new CleanRound({ evidence, endOffset, aborted, producers, keyHasher, ...times, ...pace })
+    const pace = this.#pace
+    const rules = { endOffset, aborted, producers, newHorizonMs, horizonsOverMs }
     const provenBelow = Math.max(evidence.upTo, ...[...producers.values()].map(({ lastOffset }) => lastOffset + 1))
+    const needs = { roundEnd, provenBelow, logId, signal: pace.signal, turn: pace.turn }
+    let state: TransactionsState | undefined
     for (const range of this.#groups(count, roundEnd)) {
-      await this.#cleanGroup(round, range, { roundEnd, provenBelow, logId, signal, turn }, counts)
+      state = await this.#cleanGroup({ rules, pace, ...found }, range, state, needs, counts)
     }
     return roundEnd === endOffset
   }
@@ -168,19 +156,26 @@ class LogRound {
     return all
   }
 
-  async #evidence(aborted: readonly AbortedTransaction[]): Promise<KeyEvidence> {
+  async #evidence(aborted: readonly AbortedTransaction[]): Promise<Pick<GroupRules, 'evidence' | 'shared'>> {
     const { keys } = this.#log
-    if (keys !== undefined) return keyEvidence(this.#host.keyHasher, keys)
-    const { dirtyOffset, dirtyBytes } = this.#plan
-    const sources: CleanSource[] = []
-    for (let i = 0; i + 1 < this.#taken.length; i++) {
-      const nextOffset = this.#taken[i + 1]!.baseOffset
-      if (nextOffset > dirtyOffset) sources.push(cleanSource(this.#taken[i]!, nextOffset, this.#pace.allow))
+    if (keys !== undefined) {
+      const evidence = keyEvidence(this.#host.keyHasher, keys)
+      return { evidence, shared: () => ({ kind: 'key-map', upTo: evidence.upTo, buffer: keys.map.buffer }) }
     }
+    const { shared, evidence } = await this.#offsetMap(aborted)
+    return { evidence, shared: () => shared }
+  }
+
+  #offsetMap(aborted: readonly AbortedTransaction[]): Promise<MapEvidence> {
+    const { dirtyOffset, dirtyBytes } = this.#plan
+    const { signal, allow, turn, mapMemory } = this.#pace
+    const taken = this.#taken.slice(0, -1)
+    const segments = taken.filter((_, i) => this.#taken[i + 1]!.baseOffset > dirtyOffset)
+    const parts = segments.map((segment) => oldPart(segment, this.#taken[taken.indexOf(segment) + 1]!.baseOffset))
     const wanted = Math.max(SMALL_MAP_BYTES, dirtyBytes * MAP_SHARE)
-    const map = new OffsetMap(Math.max(MIN_MAP_BYTES, Math.min(this.#pace.mapBytes, wanted)), this.#host.keyHasher)
-    const pace = { signal: this.#pace.signal, throttle: this.#pace.turn, windowBytes: WINDOW_BYTES }
-    return mapKeys(map, { from: dirtyOffset, sources, aborted }, pace)
+    const memoryBytes = Math.max(MIN_MAP_BYTES, Math.min(mapMemory.limitBytes, wanted))
+    const task = { parts, from: dirtyOffset, aborted, memory: mapMemory.take(memoryBytes), memoryBytes }
+    return makeMap(this.#host, segments, task, { signal, allow }, turn)
   }
 
   /** The first `count` segments, in groups of which each becomes one. */
@@ -200,11 +195,16 @@ class LogRound {
     }))
   }
 
-  async #cleanGroup(round: CleanRound, range: CleanedRange, needs: SwapNeeds, counts: CleanCounts): Promise<void> {
-    const { allow } = this.#pace
+  async #cleanGroup(
+    group: GroupRules,
+    range: CleanedRange,
+    state: TransactionsState | undefined,
+    needs: SwapNeeds,
+    counts: CleanCounts,
+  ): Promise<TransactionsState> {
     for (const source of range.sources) source.isBeingCleaned = true
     try {
-      const made = await makeCleaned(this.#host, this.#log, round, range, allow)
+      const made = await makeCleaned(this.#host, this.#log, group, range, state)
       const provenBelow = Math.max(needs.provenBelow, made.group.provenBy + 1)
       const swap = (): Promise<boolean> => swapIn(this.#host, this.#log, made, { ...needs, provenBelow })
       if (!(await this.#log.structure.run(swap))) throw new SegmentsMoved('segments left the log before the swap')
@@ -214,6 +214,7 @@ class LogRound {
         counts.freedBytes += bytesRead
       }
       counts.freedBytes -= made.segment.sizeBytes
+      return made.state
     } finally {
       for (const source of range.sources) source.isBeingCleaned = false
     }
