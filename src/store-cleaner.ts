@@ -188,7 +188,7 @@ export class StoreCleaner {
   async #guarded(log: PartitionLog, wish: CleanWish): Promise<CleanReport> {
     const counts: CleanCounts = { readRecords: 0, keptRecords: 0, freedBytes: 0 }
     try {
-      await this.#rounds(log, wish, counts)
+      await this.#untilStill(log, wish, counts)
       this.#uncleanable.delete(log)
     } catch (error) {
       throw this.#noteFailure(log, error)
@@ -196,6 +196,18 @@ export class StoreCleaner {
       if (counts.readRecords > 0) this.#lastPass = { ...counts }
     }
     return counts
+  }
+
+  /** What a change of the log has ended begins anew behind it. */
+  async #untilStill(log: PartitionLog, wish: CleanWish, counts: CleanCounts): Promise<void> {
+    for (let moved = 0; moved < MOST_MOVED; moved++) {
+      try {
+        return await this.#rounds(log, wish, counts)
+      } catch (error) {
+        if (!(error instanceof SegmentsMoved)) throw error
+        await this.#moment()
+      }
+    }
   }
 
   async #rounds(log: PartitionLog, wish: CleanWish, counts: CleanCounts): Promise<void> {

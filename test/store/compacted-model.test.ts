@@ -89,6 +89,18 @@ const LIVES: readonly (readonly [name: string, plan: readonly CompactedStep[]])[
       { kind: 'append', producer: 0, transactional: false, count: 1, bytes: 3, tombstones: 0, disk: false },
     ],
   ],
+  [
+    'a key map comes while a pass is under way, which begins anew',
+    [
+      { kind: 'append', producer: 0, transactional: false, count: 1, bytes: 3, tombstones: 0, disk: false },
+      { kind: 'keyMap', isOn: false },
+      { kind: 'roll' },
+      { kind: 'wait', ms: 1 },
+      { kind: 'clean', waits: false },
+      { kind: 'keyMap', isOn: true },
+      { kind: 'roll' },
+    ],
+  ],
 ]
 
 test.each(LIVES)('%s', (_name, plan) => live(plan, 0))
