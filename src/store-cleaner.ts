@@ -234,17 +234,12 @@ export class StoreCleaner {
       allow: this.#throttle.isLimited ? (bytes: number) => this.#throttle.allow(bytes, signal) : undefined,
       mapMemory: this.#mapMemory,
     }
-    for (let moved = 0; moved < MOST_MOVED;) {
+    for (let isDone = false; !isDone;) {
       await this.#keysComplete(log, signal)
       const times = this.#times(log)
       const plan = planLog(log, times)
       if (!isDue(plan, wish.force)) return
-      try {
-        if (await cleanLog(this.#engine, log, plan, times, pace, counts)) return
-      } catch (error) {
-        if (!(error instanceof SegmentsMoved)) throw error
-        moved++
-      }
+      isDone = await cleanLog(this.#engine, log, plan, times, pace, counts)
     }
   }
 

@@ -150,7 +150,7 @@ export class StoreKeys {
 
   /** From where the records are to be taken. */
   async #load(log: PartitionLog): Promise<number> {
-    const from = await loadKeyCheckpoint(this.#store, log, log.keys!, this.#pathOf(log.id))
+    const from = await this.#loadCheckpoint(log)
     if (from !== undefined) return from
     this.forget(log.id)
     if (log.keys!.map.size > 0) {
@@ -158,6 +158,16 @@ export class StoreKeys {
       log.keys = new LiveKeys(this.#host, log)
     }
     return log.logStart
+  }
+
+  /** One that cannot be read is as good as none: the log says the same. */
+  async #loadCheckpoint(log: PartitionLog): Promise<number | undefined> {
+    try {
+      return await loadKeyCheckpoint(this.#store, log, log.keys!, this.#pathOf(log.id))
+    } catch (error) {
+      if (!isUnreadable(error)) throw error
+      return undefined
+    }
   }
 
   #full({ log }: LiveKeys): void {

@@ -135,7 +135,8 @@ class LogRound {
     const { newHorizonMs, horizonsOverMs } = this.#times
     const pace = this.#pace
     const rules = { endOffset, aborted, producers, newHorizonMs, horizonsOverMs }
-    const provenBelow = Math.max(evidence.upTo, ...[...producers.values()].map(({ lastOffset }) => lastOffset + 1))
+    let provenBelow = evidence.upTo
+    for (const { lastOffset } of producers.values()) provenBelow = Math.max(provenBelow, lastOffset + 1)
     const needs = { roundEnd, provenBelow, logId, signal: pace.signal, turn: pace.turn }
     let state: TransactionsState | undefined
     for (const range of this.#groups(count, roundEnd)) {

@@ -94,7 +94,7 @@ async function writeSlots(file: File, keys: LiveKeys): Promise<number> {
 
 /**
  * Takes the checkpoint at `path` into `keys`, which is empty. Answers from where the records are still to be taken;
- * undefined: there is none that counts. Throws when it is found out half way that it is damaged.
+ * undefined: there is none that counts, or it is damaged, which may be found out when `keys` has some of it.
  */
 export async function loadKeyCheckpoint(
   host: KeyCheckpointHost,

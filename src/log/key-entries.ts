@@ -72,7 +72,12 @@ async function readBlocks(file: File, index: KeyIndex, numbers: readonly number[
     const bytes = into.subarray(i * KEY_BLOCK_BYTES, i * KEY_BLOCK_BYTES + index.blockLength(number))
     return (await file.read(bytes, index.blockPosition(number))) === bytes.length
   })
-  return (await Promise.all(reads)).every((isWhole) => isWhole)
+  // Order matters: all have answered before whoever asked closes the file.
+  for (const read of await Promise.allSettled(reads)) {
+    if (read.status === 'rejected') throw read.reason
+    if (!read.value) return false
+  }
+  return true
 }
 
 function showBlocks(

@@ -10,6 +10,7 @@ import { testClock } from '../../src/base/test-clock.ts'
 import { initHashes } from '../../src/base/xxh64.ts'
 import type { PartitionLog } from '../../src/log/log.ts'
 import { resolveOpenOptions, TUNING } from '../../src/options.ts'
+import { KEY_BLOCK_BYTES } from '../../src/index/key-index.ts'
 import { seededRandom } from '../../src/base/seeded-random.ts'
 import { openForWriting } from '../../src/store-open.ts'
 import { WritableStore } from '../../src/store-writable.ts'
@@ -81,6 +82,17 @@ function keyMapPaths(fileSystem: SimulatedFileSystem): string[] {
   return fileSystem.listSync('/s/varve/keymap').map(({ name }) => `/s/varve/keymap/${name}`)
 }
 
+/** The next read that `isMeant` fails; answers how many have. */
+function failReads(fileSystem: SimulatedFileSystem, isMeant: (path: string, length: number) => boolean): () => number {
+  let failed = 0
+  fileSystem.onOperation(({ kind, path, length, phase }) => {
+    if (kind !== 'read' || phase !== 'before' || !isMeant(path, length) || failed > 0) return
+    failed++
+    throw Object.assign(new Error(`EIO: read, '${path}'`), { code: 'EIO', path })
+  })
+  return () => failed
+}
+
 test('a map comes from its checkpoint, the key indexes and the records behind, and is the same', async () => {
   const fileSystem = simulatedFileSystem()
   let opened = await open(fileSystem)
@@ -114,6 +126,41 @@ test('a checkpoint with a flipped bit is not believed', async () => {
     const again = await open(fileSystem)
     expectNewest(again, 100, 37)
     await settled(again.store.close(), clock)
+  }
+})
+
+test('a checkpoint that cannot be read is made good by the log', async () => {
+  const fileSystem = simulatedFileSystem()
+  const first = await open(fileSystem)
+  for (let n = 0; n < 100; n += 10) await appendAll(first.topic, n, n + 10, 37)
+  await settled(first.store.close(), clock)
+  const failed = failReads(fileSystem, (path) => path.endsWith('.keymap'))
+  const again = await open(fileSystem)
+  expect(failed()).toBe(1)
+  expectNewest(again, 100, 37)
+  await settled(again.store.close(), clock)
+})
+
+test('a key index that cannot be read turns the map off, which is told, and nothing else', async () => {
+  // Reads that began with the one that fails end after it, too.
+  const fileSystem = simulatedFileSystem({ interleave: seededRandom(3) })
+  const first = await open(fileSystem, {}, { ...CONFIG, segmentBytes: 60_000 })
+  for (let n = 0; n < 4000; n += 100) await appendAll(first.topic, n, n + 100, 4000)
+  await settled(first.store.close(), clock)
+  for (const path of keyMapPaths(fileSystem)) fileSystem.unlinkSync(path)
+  const told: unknown[] = []
+  const listen = (message: unknown): number => told.push(message)
+  subscribe('varve:stall', listen)
+  try {
+    const failed = failReads(fileSystem, (path, length) => path.endsWith('.varve') && length === KEY_BLOCK_BYTES)
+    const again = await open(fileSystem, {}, { ...CONFIG, segmentBytes: 60_000 })
+    expect(failed()).toBe(1)
+    expect(again.log.keys).toBeUndefined()
+    expect(told).toEqual([{ directory: '/s', what: 'key-map-off', topic: 't', ms: null }])
+    expect((await settled(again.topic.get(Buffer.from('k17')), clock))?.offset).toBe(17)
+    await settled(again.store.close(), clock)
+  } finally {
+    unsubscribe('varve:stall', listen)
   }
 })
 
