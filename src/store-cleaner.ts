@@ -37,6 +37,12 @@ const MOST_MOVED = 10
 /** What cannot be cleaned. */
 type Uncleanable = TopicPartition & { readonly reason: string }
 
+/** Why the last pass over a log has failed; `isLasting`: no other one is begun by itself. */
+interface Failed {
+  readonly reason: string
+  readonly isLasting: boolean
+}
+
 export interface CleanWish {
   readonly force: boolean
   readonly signal: AbortSignal | undefined
@@ -47,7 +53,7 @@ export class StoreCleaner {
   readonly #throttle: Throttle
   readonly #mapMemory: OffsetMemory
   readonly #passes = new SerialQueue()
-  readonly #uncleanable = new Map<PartitionLog, string>()
+  readonly #failed = new Map<PartitionLog, Failed>()
   #lastPass: CleanReport | null = null
   #timer: Timer | undefined
   readonly #stopped = new AbortController()
@@ -71,8 +77,8 @@ export class StoreCleaner {
   }
 
   get uncleanable(): readonly Uncleanable[] {
-    const logs = [...this.#uncleanable].filter(([log]) => this.#engine.logs.has(log.id))
-    return logs.map(([{ topic, partition }, reason]) => ({ topic, partition, reason }))
+    const logs = [...this.#failed].filter(([log]) => this.#engine.logs.has(log.id))
+    return logs.map(([{ topic, partition }, { reason }]) => ({ topic, partition, reason }))
   }
 
   /** Cleans these logs now; answers what was done. What is wrong with one is told when the others are done. */
@@ -121,7 +127,10 @@ export class StoreCleaner {
   #next(done: ReadonlySet<PartitionLog>): PartitionLog | undefined {
     if (this.#stopped.signal.aborted || this.#engine.committer.failure !== undefined) return undefined
     const isReady = (log: PartitionLog): boolean =>
-      !done.has(log) && !this.#uncleanable.has(log) && log.ended === undefined && log.keys?.isComplete !== false
+      !done.has(log) &&
+      this.#failed.get(log)?.isLasting !== true &&
+      log.ended === undefined &&
+      log.keys?.isComplete !== false
     const logs = this.#compacted().filter(isReady)
     const chosen = chooseLog(logs.map((log) => planLog(log, this.#times(log))))
     return logs[chosen]
@@ -189,7 +198,7 @@ export class StoreCleaner {
     const counts: CleanCounts = { readRecords: 0, keptRecords: 0, freedBytes: 0 }
     try {
       await this.#untilStill(log, wish, counts)
-      this.#uncleanable.delete(log)
+      this.#failed.delete(log)
     } catch (error) {
       throw this.#noteFailure(log, error)
     } finally {
@@ -267,12 +276,14 @@ export class StoreCleaner {
     }
   }
 
-  /** What is wrong with the log is kept; whatever else went wrong ends this pass only. */
+  /** What is wrong with the log or the disk is kept; whatever else went wrong ends this pass only. */
   #noteFailure(log: PartitionLog, error: unknown): unknown {
-    if (isDiskFull(error)) return noRoom(log, error)
-    const isOfLog = VarveError.is(error, 'CORRUPT') || VarveError.is(error, 'UNSUPPORTED')
-    if (isOfLog && log.ended === undefined) this.#uncleanable.set(log, error.message)
-    return error
+    const isFull = isDiskFull(error)
+    const told = isFull ? noRoom(log, error) : error
+    const isOfLog = VarveError.is(told, 'CORRUPT') || VarveError.is(told, 'UNSUPPORTED')
+    if ((isFull || isOfLog) && log.ended === undefined)
+      this.#failed.set(log, { reason: (told as VarveError).message, isLasting: isOfLog })
+    return told
   }
 }
 

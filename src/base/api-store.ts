@@ -119,7 +119,10 @@ export interface StoreStats {
   readonly memory: { readonly keyMap: number; readonly cache: number; readonly buffers: number }
   /** Segments and bytes on the local disk. */
   readonly local: { readonly segments: number; readonly bytes: number }
-  /** What waits for cleaning, what the last pass did, and the logs that cannot be cleaned, with the reason. */
+  /**
+   * What waits for cleaning, what the last pass did, and the logs that cannot be cleaned, with the reason: for good
+   * when they are damaged, for the moment when the disk is full.
+   */
   readonly cleaner: {
     readonly backlogBytes: number
     readonly lastPass: CleanReport | null

@@ -333,6 +333,8 @@ describe('what goes wrong', () => {
     expect(namesIn(fileSystem)).toEqual(expect.arrayContaining(names))
     expect(namesIn(fileSystem).filter((name) => /\.(cleaned|swap)$/.test(name))).toEqual([])
     expect(await pairs(topic)).toEqual(before)
+    const reason = expect.stringContaining('no room on the disk') as string
+    expect(store.stats().cleaner.uncleanable).toEqual([{ topic: 'states', partition: 0, reason }])
     fileSystem.setCapacity(capacity)
     await place.clock.advance(LOOK_MS)
     expect((await all(topic.read())).length).toBeLessThan(60)
