@@ -44,7 +44,7 @@ export interface TopicConfig {
   readonly deleteRetentionMs?: Duration | undefined
   /** Delay before a removed segment's files are unlinked; default one minute. */
   readonly fileDeleteDelayMs?: Duration | undefined
-  /** Log bytes per entry of the offset index; default 4 KiB. */
+  /** Log bytes per entry of the offset index; default 4 KiB, 1 KiB for an uncompressed topic with a key map. */
   readonly indexIntervalBytes?: Size | undefined
   /** Local bytes kept once the bucket has them; -2 (default): as long as the record lives, -1: unlimited. */
   readonly localRetentionBytes?: Size | undefined

@@ -44,8 +44,9 @@ export class KeyHasher {
   hash(bytes: Uint8Array, start: number, end: number): void {
     invariant(start >= 0 && start <= end && end <= bytes.length, 'a range within the bytes')
     const length = end - start
-    if (bytes.buffer === arenaMemory.buffer) this.#hashAt(bytes.byteOffset + start, length)
-    else if (length <= SHORT) this.#hashShort(bytes, start, end)
+    // Short ones first: to ask a small array for its buffer moves it out of the heap.
+    if (length <= SHORT) this.#hashShort(bytes, start, end)
+    else if (bytes.buffer === arenaBytes.buffer) this.#hashAt(bytes.byteOffset + start, length)
     else this.#hashPieces(bytes, start, end)
     this.word0 = result.getUint32(0, true)
     this.word1 = result.getUint32(4, true)

@@ -115,6 +115,14 @@ export class KeyMap {
     this.#table.reserve(keys)
   }
 
+  /**
+   * A step towards room for so many more keys; true once it is there. Keys that come in the order of a cursor, or
+   * against it, need that: they would be pushed on in front of what is behind them, ever more of them.
+   */
+  makeRoomFor(keys: number): boolean {
+    return this.#table.makeRoomFor(keys)
+  }
+
   /** Takes slots in the order of a cursor, all of them behind what is in the map, which nothing else was put in. */
   fill(slots: Int32Array): void {
     this.#table.fill(slots)

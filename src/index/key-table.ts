@@ -105,6 +105,17 @@ export class KeyTable {
     if (this.words.length === 0 && slots > FIRST_SLOTS) this.#allocate(slots + MOST_SPARE)
   }
 
+  /** A step towards room for so many more keys; true once it is there. */
+  makeRoomFor(keys: number): boolean {
+    const { words } = this
+    if (words.length === 0) this.reserve(keys)
+    else if (words[NEXT_HOMES] !== words[HOMES]) this.#step()
+    else if (words[COUNT]! + keys <= this.#limit) return true
+    else if (!words.buffer.growable) this.#replace()
+    else this.#growTo(Math.ceil((words[COUNT]! + keys) / FILLED))
+    return words.length === 0
+  }
+
   /** Takes slots whose keys are neighbours and lie behind all that are here. */
   fill(slots: Int32Array): void {
     if (this.words.length === 0) this.#replace()
@@ -135,11 +146,13 @@ export class KeyTable {
 
   #grow(): void {
     const { words } = this
-    if (!words.buffer.growable) {
-      this.#replace()
-      return
-    }
-    const homes = words[HOMES]! + (words[HOMES]! >>> 3)
+    if (words.buffer.growable) this.#growTo(words[HOMES]! + (words[HOMES]! >>> 3))
+    else this.#replace()
+  }
+
+  /** The keys go on to their new homes in the steps that follow. */
+  #growTo(homes: number): void {
+    const { words } = this
     this.#lengthen(FIRST_SLOT + (homes + MOST_SPARE) * SLOT_WORDS)
     Atomics.add(words, VERSION, 1)
     words[NEXT_HOMES] = homes

@@ -84,6 +84,12 @@ export class OffsetIndex {
     return place < 0 ? -1 : this.#entries[place * 2]!
   }
 
+  /** The start of a batch behind the one that holds `relativeOffset`, the nearest that has an entry, or -1. */
+  ceilingPosition(relativeOffset: number): number {
+    const above = floorPlace(this.#entries, 0, this.#count, relativeOffset - 1) + 2
+    return above >= this.#count ? -1 : this.#entries[above * 2 + 1]!
+  }
+
   /** The last entry's position that is at most `position`, 0 without one: a batch starts there. */
   floorStart(position: number): number {
     const place = floorPlace(this.#entries, 1, this.#count, position)

@@ -30,6 +30,8 @@ import { LogScan } from './scan.ts'
 import type { ScanHost } from './scan-host.ts'
 
 const BLOCK_BYTES = 1 << 20
+/** Of the growth of a key map, some 10 us each. */
+const STEPS_AT_ONCE = 100
 
 export interface BuildKeysHost extends ScanHost, KeysHost {
   readonly fileSystem: FileSystem
@@ -122,12 +124,26 @@ class KeyBuild {
   }
 
   /** Takes a segment's key index; false: it is not there as its sidecar says. */
-  #takeIndex(segment: Segment, index: KeyIndex, from: number): Promise<boolean> {
+  async #takeIndex(segment: Segment, index: KeyIndex, from: number): Promise<boolean> {
+    const { fileSystem } = this.#host
+    const isWanted = (): boolean => this.#isWanted()
+    const added = new AddedKeys(this.#keys)
+    if (!(await eachKeyEntry(fileSystem, segment, index, (entry) => added.see(entry), isWanted))) return false
+    await this.#makeRoomFor(added.count)
     const least = Math.max(from, this.#log.logStart)
     const take = (entry: KeyCursor, offset: number): void => {
       if (offset >= least) this.#keys.put(entry, offset, entry.recordSize, entry.isTombstone)
     }
-    return eachKeyEntry(this.#host.fileSystem, segment, index, take, () => this.#isWanted())
+    return eachKeyEntry(fileSystem, segment, index, take, isWanted)
+  }
+
+  /** Neighbours are taken one after the other: there is to be room before the first of them. */
+  async #makeRoomFor(added: number): Promise<void> {
+    for (let step = 1; this.#isWanted() && !this.#keys.map.makeRoomFor(added); step++) {
+      if (step % STEPS_AT_ONCE !== 0) continue
+      this.#keys.count()
+      await new Promise<void>((resolve) => this.#host.clock.soon(resolve))
+    }
   }
 
   /** Reads the records from `from` to `to`; answers `to`. */
@@ -186,5 +202,28 @@ class KeyBuild {
       if (cursor.offset < this.#stable) this.#keys.put(keyHasher, cursor.offset, bytes, isTombstone)
       else this.#early.push(keyHasher, cursor.offset, bytes, isTombstone, producerId)
     }
+  }
+}
+
+/** Counts the keys of an index, whose identities rise, that a map does not have. */
+class AddedKeys {
+  count = 0
+  readonly #keys: LiveKeys
+  #word0 = -1
+  #word1 = 0
+  #high = 0
+
+  constructor(keys: LiveKeys) {
+    this.#keys = keys
+  }
+
+  see(entry: KeyCursor): void {
+    const { word0, word1, word2 } = entry
+    const high = word2 >>> 16
+    if (word0 === this.#word0 && word1 === this.#word1 && high === this.#high) return
+    this.#word0 = word0
+    this.#word1 = word1
+    this.#high = high
+    if (this.#keys.map.get(entry) === 'absent') this.count++
   }
 }

@@ -1,9 +1,7 @@
 /**
  * Going through the key index of a sealed segment.
  *
- * Holds    Each block is checked before an entry of it is shown. Blocks come far apart from each other, wherever the
- *          walk has come to: a key map that takes neighbours one after the other would push them on in front of it,
- *          ever more of them. Memory: some blocks.
+ * Holds    Each block is checked before an entry of it is shown. Identities rise. Memory: some blocks.
  */
 import { errnoOf } from '../base/errors.ts'
 import type { File, FileSystem } from '../base/file-system.ts'
@@ -13,8 +11,6 @@ import type { Segment } from '../segment/segment.ts'
 import { segmentFile } from '../segment/segment-files.ts'
 
 const KEY_BLOCKS_AT_ONCE = 64
-/** Steps of this part of a circle come the least near to where they have been. */
-const GOLDEN = (Math.sqrt(5) - 1) / 2
 
 /**
  * Shows every entry to `visit` with its offset, until `isWanted` says no between two pieces. False: the index is not
@@ -31,12 +27,10 @@ export async function eachKeyEntry(
   if (file === undefined) return false
   try {
     const blocks = new Uint8Array(KEY_BLOCKS_AT_ONCE * KEY_BLOCK_BYTES)
-    const step = strideOf(index.blockCount)
     for (let from = 0; from < index.blockCount; from += KEY_BLOCKS_AT_ONCE) {
       const count = Math.min(KEY_BLOCKS_AT_ONCE, index.blockCount - from)
-      const numbers = Array.from({ length: count }, (_, i) => ((from + i) * step) % index.blockCount)
-      if (!(await readBlocks(file, index, numbers, blocks))) return false
-      if (!showBlocks(segment, index, numbers, blocks, visit)) return false
+      if (!(await readBlocks(file, index, from, blocks.subarray(0, lengthOf(index, from, count))))) return false
+      if (!showBlocks(segment, index, from, from + count, blocks, visit)) return false
       if (!isWanted()) return true
     }
     return true
@@ -55,42 +49,28 @@ function openSidecar(fileSystem: FileSystem, segment: Segment): File | undefined
   }
 }
 
-/** A step that meets each of `count` blocks once, and leaves none of the gaps much wider than others on the way. */
-function strideOf(count: number): number {
-  let step = Math.max(1, Math.round(count * GOLDEN))
-  while (commonDivisor(step, count) !== 1) step++
-  return step
+/** Blocks that follow each other lie behind each other. */
+function lengthOf(index: KeyIndex, first: number, count: number): number {
+  return (count - 1) * KEY_BLOCK_BYTES + index.blockLength(first + count - 1)
 }
 
-function commonDivisor(a: number, b: number): number {
-  return b === 0 ? a : commonDivisor(b, a % b)
-}
-
-/** Reads blocks into `into`, one behind the other; false: one is not there. */
-async function readBlocks(file: File, index: KeyIndex, numbers: readonly number[], into: Uint8Array): Promise<boolean> {
-  const reads = numbers.map(async (number, i) => {
-    const bytes = into.subarray(i * KEY_BLOCK_BYTES, i * KEY_BLOCK_BYTES + index.blockLength(number))
-    return (await file.read(bytes, index.blockPosition(number))) === bytes.length
-  })
-  // Order matters: all have answered before whoever asked closes the file.
-  for (const read of await Promise.allSettled(reads)) {
-    if (read.status === 'rejected') throw read.reason
-    if (!read.value) return false
-  }
-  return true
+/** False: they are not all there. */
+async function readBlocks(file: File, index: KeyIndex, first: number, into: Uint8Array): Promise<boolean> {
+  return (await file.read(into, index.blockPosition(first))) === into.length
 }
 
 function showBlocks(
   segment: Segment,
   index: KeyIndex,
-  numbers: readonly number[],
+  first: number,
+  end: number,
   blocks: Uint8Array,
   visit: (entry: KeyCursor, offset: number) => void,
 ): boolean {
   const entry = new KeyCursor()
-  for (const [i, number] of numbers.entries()) {
-    const at = i * KEY_BLOCK_BYTES
-    if (!entry.open(index, number, blocks.subarray(at, at + index.blockLength(number)))) return false
+  for (let block = first; block < end; block++) {
+    const at = (block - first) * KEY_BLOCK_BYTES
+    if (!entry.open(index, block, blocks.subarray(at, at + index.blockLength(block)))) return false
     while (entry.next()) {
       const offset = segment.baseOffset + entry.relativeOffset
       if (offset >= segment.nextOffset) return false

@@ -1,7 +1,7 @@
 /**
  * Reads one record by its offset, at once: what a key map's hit names.
  *
- *   offset index -> position of a batch at or before -> |batch|batch|batch with the record|   one read, mostly
+ *   offset index -> position of a batch at or before, and of one behind -> |batch|batch with the record|   one read
  *
  * Owns     a buffer for the bytes, used again; the record that it stands on.
  * Holds    The batch is verified before its records are looked at. Batches in front of it are passed over by their
@@ -25,8 +25,10 @@ import type { ScanHost } from './scan-host.ts'
 import type { PartitionLog } from './log.ts'
 import { applyIfPossible } from './pending-tail.ts'
 
-/** An entry of the offset index leads at most so far from the batch, mostly. */
+/** Read at first, at most: an entry of the offset index mostly leads no further from the batch. */
 const FIRST_BYTES = 8 * 1024
+/** What a first read is rounded up to, so that its window is one that was made before. */
+const WINDOW_STEP = 1024
 const READING = 'Reading a segment'
 /** A buffer that one large batch has made larger goes again. */
 const KEPT_BYTES = 256 * 1024
@@ -39,6 +41,8 @@ const place = { minOffset: 0, verify: false, fileBase: 0, fileEnd: 0 }
 const cursor = new RecordCursor()
 let slab: Slab | undefined
 let slabBytes: Buffer | undefined
+/** The beginnings of the slab, by their length in steps. */
+let windows: Uint8Array[] = []
 
 /** The record that the last `readPoint` has found; its positions are those of `pointBytes`. */
 export const pointRecord: RecordCursor = cursor
@@ -82,11 +86,13 @@ export function readPoint(host: ScanHost, log: PartitionLog, offset: number, mus
 
 function read(host: ScanHost, segment: Segment, offset: number): PointFound {
   const position = segment.floorPosition(offset)
-  for (let wanted = FIRST_BYTES; ;) {
+  const first = Math.min(segment.ceilingPosition(offset) - position, FIRST_BYTES)
+  for (let wanted = first; ;) {
     const { bytes, view } = room(wanted)
+    const into = wanted <= FIRST_BYTES ? windowOf(bytes, wanted) : bytes
     // The file may be shorter, or have more behind the segment's end, which is of no use.
-    const got = pointReadSync(host, segment, segment.data.open(), bytes, position)
-    const length = Math.min(bytes.length, segment.sizeBytes - position)
+    const got = pointReadSync(host, segment, segment.data.open(), into, position)
+    const length = Math.min(into.length, segment.sizeBytes - position)
     host.countRead(length, 1)
     if (got < length) return 'elsewhere'
     place.fileBase = position
@@ -94,8 +100,14 @@ function read(host: ScanHost, segment: Segment, offset: number): PointFound {
     scan.open(bytes, view, 0, length, place)
     if (passTo(segment, offset)) return take(bytes, view, offset)
     if (scan.endPosition === -1 || scan.end !== 'window-end') return 'elsewhere'
-    wanted = Math.max(bytes.length * 2, scan.endPosition + scan.needed)
+    wanted = Math.max(into.length * 2, scan.endPosition + scan.needed)
   }
+}
+
+/** The first `length` bytes of the slab, rounded up. */
+function windowOf(bytes: Uint8Array, length: number): Uint8Array {
+  const steps = Math.ceil(length / WINDOW_STEP)
+  return (windows[steps] ??= bytes.subarray(0, steps * WINDOW_STEP))
 }
 
 /** Walks to the batch that holds `offset`; offsets that do not follow each other lead nowhere. */
@@ -116,8 +128,7 @@ function take(bytes: Uint8Array, view: DataView, offset: number): PointFound {
   const { position, size } = scan
   if (crc32c(bytes, position + ATTRIBUTES, position + size) !== view.getUint32(position + CRC)) return 'elsewhere'
   cursor.open(bytes, view, position)
-  while (cursor.next()) if (cursor.offset >= offset) return cursor.offset === offset ? 'found' : 'elsewhere'
-  return 'elsewhere'
+  return cursor.seek(offset) && cursor.offset === offset ? 'found' : 'elsewhere'
 }
 
 /** A buffer of at least `length`; the smallest one serves nearly always. */
@@ -125,8 +136,9 @@ function room(length: number): Slab {
   const isFit = slab !== undefined && slab.bytes.length >= length
   if (isFit && (slab!.bytes.length <= KEPT_BYTES || length > KEPT_BYTES)) return slab!
   if (slab !== undefined) release(slab)
-  slab = allocate(length)
+  slab = allocate(Math.max(length, FIRST_BYTES))
   slabBytes = undefined
+  windows = []
   return slab
 }
 

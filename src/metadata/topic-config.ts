@@ -146,7 +146,8 @@ function defaultsFor(named: NamedTopicConfig, store: StoreFacts): ResolvedTopicC
     compressionZstdLevel: 3,
     deleteRetentionMs: DAY_MS,
     fileDeleteDelayMs: 60_000,
-    indexIntervalBytes: 4 * KIB,
+    // An entry for every small batch: a lookup then reads hardly more than the batch that it needs.
+    indexIntervalBytes: smallBatches ? KIB : 4 * KIB,
     localRetentionBytes: -2,
     localRetentionMs: -2,
     maxCompactionLagMs: NEVER,

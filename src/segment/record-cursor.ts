@@ -216,6 +216,23 @@ export class RecordCursor {
     return true
   }
 
+  /** The first record at `offset` or above, false without one. Those before it are passed over by their lengths. */
+  seek(offset: number): boolean {
+    const bytes = this.bytes
+    for (; this.#left > 0; this.#left--) {
+      at = this.#position
+      const length = nextVarint32(bytes, this.#end)
+      const end = at + length
+      if (length < MIN_RECORD_BYTES - 1 || end > this.#end) damage('a record runs past its batch')
+      at++
+      while (at < end && bytes[at]! >= 0x80) at++
+      at++
+      if (this.#baseOffset + nextVarint32(bytes, end) >= offset) return this.next()
+      this.#position = end
+    }
+    return false
+  }
+
   #takeHeaders(bytes: Uint8Array, count: number, end: number): void {
     this.headersStart = at
     this.headersEnd = end

@@ -338,6 +338,12 @@ export class Segment {
     return relative === -1 ? -1 : this.facts.baseOffset + relative
   }
 
+  /** Behind the batch that holds `offset`: where one starts; the end of the log when no entry says. */
+  ceilingPosition(offset: number): number {
+    const position = this.offsets!.ceilingPosition(offset - this.facts.baseOffset)
+    return position === -1 ? this.facts.sizeBytes : position
+  }
+
   /** A reader begins to use its files. */
   retain(nowMs: number): void {
     if (this.#readers++ === 0) this.readSinceMs = nowMs

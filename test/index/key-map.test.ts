@@ -90,7 +90,7 @@ test('80 bits of an identity tell keys apart', () => {
 })
 
 test('it agrees with a plain map, whatever the identities', () => {
-  const step = fc.tuple(fc.constantFrom('put', 'put', 'put', 'remove', 'old'), fc.nat(4000), fc.nat(400))
+  const step = fc.tuple(fc.constantFrom('put', 'put', 'put', 'remove', 'old', 'room'), fc.nat(4000), fc.nat(400))
   fc.assert(
     fc.property(spread, fc.array(step, { maxLength: 60 }), (name, steps) => {
       const identityOf = SPREADS[name]!
@@ -98,6 +98,8 @@ test('it agrees with a plain map, whatever the identities', () => {
       const model = new Map<number, Standing>()
       let offset = 5
       for (const [kind, first, count] of steps) {
+        // Some steps of it: the others come with the keys.
+        for (let left = count % 40; kind === 'room' && left > 0; left--) if (map.makeRoomFor(first)) break
         for (let n = first; n < first + count; n++) {
           const before = model.get(n)
           offset += 3
@@ -136,6 +138,23 @@ test('no key is lost or doubled at any moment of growth, with removals in betwee
       for (const cursor = map.cursor(); cursor.next();) shown++
       expect(shown).toBe(model.size)
     }
+  }
+})
+
+test('with room made first, keys come in their order without growth, however they were told before', () => {
+  for (const there of [0, 3000, 40_000]) {
+    const map = new KeyMap()
+    const identity = new TestIdentity()
+    for (let n = 0; n < there; n++) map.put(identity.set(n), n, 50, false)
+    while (!map.makeRoomFor(100_000));
+    const { bytes } = map
+    const coming = Array.from({ length: 100_000 }, (_, i) => there + i)
+    const word0 = (n: number): number => identity.set(n).word0
+    coming.sort((a, b) => word0(a) - word0(b))
+    for (const n of coming) expect(map.put(identity.set(n), n, 50, false)).toBe('added')
+    expect(map.bytes).toBe(bytes)
+    expect(bytes / map.size).toBeLessThan(28)
+    for (let n = 0; n < map.size; n++) if (map.get(identity.set(n)) !== 'found') expect.fail(`${n} is lost`)
   }
 })
 

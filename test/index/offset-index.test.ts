@@ -42,6 +42,9 @@ test('a search finds the last entry at or before its target, as a linear one doe
       const index = indexOf(pairs)
       expect(index.floorPosition(relativeOffset)).toBe(pairs.findLast((pair) => pair[0] <= relativeOffset)?.[1] ?? 0)
       expect(index.floorStart(position)).toBe(pairs.findLast((pair) => pair[1] <= position)?.[1] ?? 0)
+      const holder = pairs.findIndex((pair) => pair[0] >= relativeOffset)
+      const behind = holder === -1 ? undefined : pairs[holder + 1]
+      expect(index.ceilingPosition(relativeOffset)).toBe(behind?.[1] ?? -1)
       expect(index.nextPosition(position)).toBe(pairs.find((pair) => pair[1] > position)?.[1] ?? -1)
     }),
   )

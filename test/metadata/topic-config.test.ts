@@ -53,7 +53,11 @@ describe('defaults that depend on something', () => {
   const named = (config: TopicConfig) => resolveTopicConfig(checkTopicConfig(config))
 
   test('a compacted topic has a key map, and small batches unless they are compressed', () => {
-    expect(named({ cleanupPolicy: 'compact' })).toMatchObject({ keyMap: true, batchBytes: 2048 })
+    expect(named({ cleanupPolicy: 'compact' })).toMatchObject({
+      keyMap: true,
+      batchBytes: 2048,
+      indexIntervalBytes: 1024,
+    })
     expect(named({ cleanupPolicy: ['compact', 'delete'] })).toMatchObject({ keyMap: true, batchBytes: 2048 })
     expect(named({ cleanupPolicy: 'compact', keyMap: false })).toMatchObject({ keyMap: false, batchBytes: 65_536 })
     expect(named({ keyMap: true, compressionType: 'zstd' }).batchBytes).toBe(65_536)

@@ -67,6 +67,24 @@ describe('round trips', () => {
     )
   })
 
+  test('a cursor finds the first record at an offset or above, from wherever it stands', () => {
+    fc.assert(
+      fc.property(baseOffsets, drafts, fc.nat(30), fc.nat(12_000), (baseOffset, from, read, wanted) => {
+        const records = recordsOf(baseOffset, from)
+        const { bytes, view } = bufferOf(buildBatch(baseOffset, records))
+        const cursor = new RecordCursor()
+        cursor.open(bytes, view, 0)
+        let left = records
+        for (let n = 0; n < read && cursor.next(); n++) left = left.slice(1)
+        const expected = left.find(({ offset }) => offset >= baseOffset + wanted)
+        expect(cursor.seek(baseOffset + wanted)).toBe(expected !== undefined)
+        if (expected === undefined) return
+        expect([cursor.offset, cursor.timestamp]).toEqual([expected.offset, expected.timestamp])
+        expect(cursor.next()).toBe(expected !== records.at(-1))
+      }),
+    )
+  })
+
   test('timestamps the whole range apart', () => {
     const at = (offset: number, timestamp: number) => ({ offset, timestamp, key: null, value: null, headers: [] })
     for (const records of [

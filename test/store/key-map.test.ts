@@ -142,8 +142,7 @@ test('a checkpoint that cannot be read is made good by the log', async () => {
 })
 
 test('a key index that cannot be read turns the map off, which is told, and nothing else', async () => {
-  // Reads that began with the one that fails end after it, too.
-  const fileSystem = simulatedFileSystem({ interleave: seededRandom(3) })
+  const fileSystem = simulatedFileSystem()
   const first = await open(fileSystem, {}, { ...CONFIG, segmentBytes: 60_000 })
   for (let n = 0; n < 4000; n += 100) await appendAll(first.topic, n, n + 100, 4000)
   await settled(first.store.close(), clock)
@@ -152,7 +151,7 @@ test('a key index that cannot be read turns the map off, which is told, and noth
   const listen = (message: unknown): number => told.push(message)
   subscribe('varve:stall', listen)
   try {
-    const failed = failReads(fileSystem, (path, length) => path.endsWith('.varve') && length === KEY_BLOCK_BYTES)
+    const failed = failReads(fileSystem, (path, length) => path.endsWith('.varve') && length > KEY_BLOCK_BYTES)
     const again = await open(fileSystem, {}, { ...CONFIG, segmentBytes: 60_000 })
     expect(failed()).toBe(1)
     expect(again.log.keys).toBeUndefined()
