@@ -14,7 +14,7 @@ import type { PartitionLog } from './log/log.ts'
 import type { ResolvedAppendOptions } from './options.ts'
 import type { Engine } from './store-engine.ts'
 import type { RecordEncoder } from './topic-encode.ts'
-import type { KeyExpectations, Searched } from './topic-expect.ts'
+import type { Awaited, Expectations } from './topic-expect.ts'
 
 /** What an append needs of its topic. */
 export interface AppendSubject {
@@ -82,13 +82,13 @@ export class ManyRecords<KIn, VIn> {
    * log is to be searched first: then nothing is finished, and the call is made again.
    */
   finish(
-    { expectedEnd, expectedKey, signal }: ResolvedAppendOptions,
-    keys: KeyExpectations<KIn>,
-    searched: Searched | undefined,
-  ): Promise<Searched> | undefined {
+    options: ResolvedAppendOptions,
+    expectations: Expectations<KIn>,
+    awaited: Awaited | undefined,
+  ): Promise<Awaited> | undefined {
     this.#encodeAll()
-    if (expectedEnd !== undefined) checkExpected(this.#onlyLog(), expectedEnd)
-    const later = expectedKey === undefined ? undefined : keys.check(this.#onlyLog(), expectedKey, searched, signal)
+    const isExpecting = options.expectedEnd !== undefined || options.expectedKey !== undefined
+    const later = isExpecting ? expectations.check(this.#onlyLog(), options, awaited) : undefined
     if (later !== undefined) return later
     for (const part of this.#parts.values()) {
       part.buffer = part.build.finish()
@@ -167,18 +167,6 @@ function inDoubt(error: unknown): unknown {
   if (!VarveError.is(error) || error.outcome !== 'definite') return error
   const message = `${error.message} The call had records for several partitions; those for others may be written.`
   return new VarveError(error.code, message, error.details, { outcome: 'indefinite', cause: error })
-}
-
-export function checkExpected(log: PartitionLog, expected: number): void {
-  if (log.logEnd === expected) return
-  const { topic, partition, logEnd } = log
-  throw new VarveError(
-    'EXPECTATION_FAILED',
-    `The log end of ${topic}/${partition} is ${logEnd}, not ${expected} as expected. ` +
-      'Nothing was written; read on and decide again.',
-    { topic, partition, expected, actual: logEnd },
-    { outcome: 'definite' },
-  )
 }
 
 function severalPartitions(): VarveError<'INVALID_OPTION'> {

@@ -16,10 +16,10 @@ import type { PartitionLog } from './log/log.ts'
 import { resolveAppendOptions } from './options.ts'
 import type { ResolvedAppendOptions } from './options.ts'
 import type { Engine } from './store-engine.ts'
-import { checkExpected, ManyRecords } from './topic-append-many.ts'
+import { ManyRecords } from './topic-append-many.ts'
 import type { AppendSubject } from './topic-append-many.ts'
 import type { RecordEncoder } from './topic-encode.ts'
-import type { KeyExpectations, Searched } from './topic-expect.ts'
+import type { Awaited, Expectations } from './topic-expect.ts'
 
 const draft = new RecordDraft()
 
@@ -59,33 +59,25 @@ export class TopicAppender<KIn, VIn> {
   readonly #engine: Engine
   readonly #topic: AppendSubject
   readonly #encoder: RecordEncoder<KIn, VIn>
-  readonly #expectations: KeyExpectations<KIn>
+  readonly #expectations: Expectations<KIn>
   /** Where the last record without a key went, and the group that it joined there. */
   #keylessLog: PartitionLog | undefined
   #keylessGroup: Forming | undefined
 
-  constructor(
-    engine: Engine,
-    topic: AppendSubject,
-    encoder: RecordEncoder<KIn, VIn>,
-    expectations: KeyExpectations<KIn>,
-  ) {
+  constructor(engine: Engine, topic: AppendSubject, encoder: RecordEncoder<KIn, VIn>, expectations: Expectations<KIn>) {
     this.#expectations = expectations
     this.#engine = engine
     this.#topic = topic
     this.#encoder = encoder
   }
 
-  append(record: NewRecord<KIn, VIn>, options: AppendOptions<KIn> | undefined, searched?: Searched): Promise<Receipt> {
+  append(record: NewRecord<KIn, VIn>, options: AppendOptions<KIn> | undefined, awaited?: Awaited): Promise<Receipt> {
     try {
       const resolved = resolveAppendOptions(options, this.#engine.options.durability)
       resolved.signal?.throwIfAborted()
       const log = this.prepare(record)
-      if (resolved.expectedEnd !== undefined) checkExpected(log, resolved.expectedEnd)
-      if (resolved.expectedKey !== undefined) {
-        const later = this.#expectations.check(log, resolved.expectedKey, searched, resolved.signal)
-        if (later !== undefined) return later.then((found) => this.append(record, options, found))
-      }
+      const later = this.#expectations.check(log, resolved, awaited)
+      if (later !== undefined) return later.then((found) => this.append(record, options, found))
       if (!appendChannel.hasSubscribers) return this.#hand(log, resolved)
       return this.#traced(1, draft.maxBytes, resolved, () => this.#hand(log, resolved))
     } catch (error) {
@@ -176,12 +168,12 @@ export class TopicAppender<KIn, VIn> {
   #appendMany(
     records: readonly NewRecord<KIn, VIn>[],
     options: ResolvedAppendOptions,
-    searched?: Searched,
+    awaited?: Awaited,
   ): Promise<Receipt[]> {
     const many = new ManyRecords(this.#engine, this.#topic, this.#encoder, records)
-    let later: Promise<Searched> | undefined
+    let later: Promise<Awaited> | undefined
     try {
-      later = many.finish(options, this.#expectations, searched)
+      later = many.finish(options, this.#expectations, awaited)
     } catch (error) {
       many.release()
       throw error

@@ -1,12 +1,13 @@
 /**
- * `expect: { key, offset }`: whether a key's newest record is the one that the caller has seen.
+ * `expect`: whether a log ends, or a key's newest record is, where the caller has seen it.
  *
  *   key map -> newest record up to the log end, in flight too -> compared in the turn in which the append follows
- *           -> it cannot say: once all that was appended can be read the log is searched, and the call made again;
+ *           -> it cannot say: once all that was appended can be read the log is awaited, and the call made again;
  *              the answer counts as long as nothing else was appended
  *
  * Holds    Answered before anything is written, against all records up to the log end: of two calls with one
  *          expectation one fails. A record of another key with the same identity never makes an expectation hold.
+ *          A refusal comes when what it goes by can be read: who reads again and tries again gets on, and others do.
  * @hot
  */
 import { invalidOption } from './base/checks.ts'
@@ -19,25 +20,27 @@ import type { LiveKeys } from './log/live-keys.ts'
 import type { PartitionLog } from './log/log.ts'
 import { isPointKey, readPoint } from './log/point-read.ts'
 import { awaitStored } from './log/produce.ts'
-import type { ExpectedKey } from './options.ts'
+import type { ExpectedKey, ResolvedAppendOptions } from './options.ts'
 import { findNewest } from './topic-find-key.ts'
 import { completeMap, KeyEncoder } from './topic-key.ts'
 import type { KeySubject } from './topic-key.ts'
 import { KeyReads } from './topic-key-reads.ts'
 
-/** A log that is never quiet for a moment is not searched for ever. */
+/** A log that is never quiet for a moment is not awaited for ever. */
 const MOST_SEARCHES = 20
 
-/** What a search has found: the key's newest offset, null without one, while the log ended at `logEnd`. */
-export interface Searched {
+/** What a call has waited for. A search has found the key's newest offset while the log ended at `logEnd`. */
+export interface Awaited {
   readonly logEnd: number
   readonly newest: number | null
   readonly searches: number
 }
 
+const NOT_SEARCHED: Awaited = { logEnd: -1, newest: null, searches: 0 }
+
 const NOTHING_DECODED = { topic: '', key: undefined, value: () => undefined }
 
-export class KeyExpectations<KIn> {
+export class Expectations<KIn> {
   readonly #host: KeyHost
   readonly #appends: AppendHost
   readonly #topic: KeySubject
@@ -56,23 +59,41 @@ export class KeyExpectations<KIn> {
    */
   check(
     log: PartitionLog,
+    { expectedEnd, expectedKey, signal }: ResolvedAppendOptions,
+    awaited: Awaited | undefined,
+  ): Promise<Awaited> | undefined {
+    if (expectedEnd !== undefined && log.logEnd !== expectedEnd) {
+      if (awaited === undefined && log.highWatermark < log.logEnd) return this.#wait(log, log.logEnd, signal)
+      throw endedElsewhere(log, expectedEnd)
+    }
+    return expectedKey === undefined ? undefined : this.#checkKey(log, expectedKey, awaited, signal)
+  }
+
+  #checkKey(
+    log: PartitionLog,
     { key, offset: expected }: ExpectedKey,
-    searched: Searched | undefined,
+    awaited: Awaited | undefined,
     signal: AbortSignal | undefined,
-  ): Promise<Searched> | undefined {
+  ): Promise<Awaited> | undefined {
     this.#key.encode(key as KIn & {}, 'expect.key')
     this.#checkPlace(log)
     const keys = completeMap(this.#topic, log, 'expect by key')
     const found = this.#ask(log, keys, expected)
     if (found === 'open') throw failed(log, expected, this.#committed(keys), true)
-    const newest = found === 'unknown' && searched?.logEnd === log.logEnd ? searched.newest : found
-    if (newest === 'unknown') return this.#search(log, expected, (searched?.searches ?? 0) + 1, signal)
-    if (newest !== expected) throw failed(log, expected, newest, false)
+    if (found === 'coming' && awaited === undefined) return this.#wait(log, keys.record.offset + 1, signal)
+    const newest = found === 'coming' ? newestOf(keys) : found
+    if (newest === 'unknown' && awaited?.logEnd !== log.logEnd)
+      return this.#search(log, expected, (awaited?.searches ?? 0) + 1, signal)
+    const offset = newest === 'unknown' ? awaited!.newest : newest
+    if (offset !== expected) throw failed(log, expected, offset, false)
     return undefined
   }
 
-  /** The key's newest offset; null: none, or a tombstone. `'unknown'`: the map cannot say. */
-  #ask(log: PartitionLog, keys: LiveKeys, expected: number | null): number | null | 'open' | 'unknown' {
+  /**
+   * The key's newest offset; null: none, or a tombstone. `'unknown'`: the map cannot say. `'coming'`: it is another one
+   * than what is expected, and cannot be read yet.
+   */
+  #ask(log: PartitionLog, keys: LiveKeys, expected: number | null): number | null | 'open' | 'coming' | 'unknown' {
     const { bytes, start, end } = this.#key
     const { keyHasher } = this.#host
     keyHasher.hash(bytes, start, end)
@@ -80,10 +101,10 @@ export class KeyExpectations<KIn> {
     if (found === 'open') return 'open'
     if (found === 'contested') return 'unknown'
     if (found === 'absent') return null
-    const { offset, isTombstone } = keys.record
-    const newest = isTombstone ? null : offset
+    const { offset } = keys.record
+    const newest = newestOf(keys)
     // What is on its way cannot be read: it may be another key's, and then only its refusal does no harm.
-    if (offset >= log.highWatermark) return newest === expected ? 'unknown' : newest
+    if (offset >= log.highWatermark) return newest === expected ? 'unknown' : 'coming'
     if (readPoint(this.#host, log, offset, true) === 'elsewhere') return 'unknown'
     if (isPointKey(bytes, start, end)) return newest
     keyHasher.hash(bytes, start, end)
@@ -97,12 +118,17 @@ export class KeyExpectations<KIn> {
     return keys.find(this.#host.keyHasher) === 'found' && !keys.record.isTombstone ? keys.record.offset : null
   }
 
+  async #wait(log: PartitionLog, end: number, signal: AbortSignal | undefined): Promise<Awaited> {
+    await this.#arrived(log, end, signal)
+    return NOT_SEARCHED
+  }
+
   async #search(
     log: PartitionLog,
     expected: number | null,
     searches: number,
     signal: AbortSignal | undefined,
-  ): Promise<Searched> {
+  ): Promise<Awaited> {
     const reads = new KeyReads(this.#host, log, NOTHING_DECODED, this.#key.copy(), signal)
     const { logEnd } = log
     await this.#arrived(log, logEnd, signal)
@@ -138,6 +164,22 @@ export class KeyExpectations<KIn> {
     if (own === partition) return
     throw invalidOption('expect.key', undefined, `a key of partition ${partition}, where the records go, not of ${own}`)
   }
+}
+
+/** Of the record that was found. */
+function newestOf({ record }: LiveKeys): number | null {
+  return record.isTombstone ? null : record.offset
+}
+
+function endedElsewhere(log: PartitionLog, expected: number): VarveError<'EXPECTATION_FAILED'> {
+  const { topic, partition, logEnd } = log
+  return new VarveError(
+    'EXPECTATION_FAILED',
+    `The log end of ${topic}/${partition} is ${logEnd}, not ${expected} as expected. ` +
+      'Nothing was written; read on and decide again.',
+    { topic, partition, expected, actual: logEnd },
+    { outcome: 'definite' },
+  )
 }
 
 function failed(

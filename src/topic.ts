@@ -30,7 +30,7 @@ import type { Engine } from './store-engine.ts'
 import { TopicAppender } from './topic-append.ts'
 import type { RecordDecoder } from './topic-batch.ts'
 import { RecordEncoder } from './topic-encode.ts'
-import { KeyExpectations } from './topic-expect.ts'
+import { Expectations } from './topic-expect.ts'
 import { TopicKeys } from './topic-keys.ts'
 import { TopicPartition } from './topic-partition.ts'
 import type { PartitionHost } from './topic-partition.ts'
@@ -166,7 +166,7 @@ export class TopicHandle<K, V, N extends string, KIn, VIn>
       rotate: () => sticky.rotate(state.logs.length),
     }
     this.#engine = engine
-    this.#appender = new TopicAppender(engine, subject, encoder, new KeyExpectations(host, engine, state, codecs.key))
+    this.#appender = new TopicAppender(engine, subject, encoder, new Expectations(host, engine, state, codecs.key))
     this.#state = state
     this.#changes = changes
   }

@@ -6,12 +6,12 @@ import { simulatedFileSystem } from '../../src/base/memory-file-system.ts'
 import { initHashes } from '../../src/base/xxh64.ts'
 import { TUNING } from '../../src/options.ts'
 import { testClock } from '../../src/testing.ts'
-import { defineTopic, utf8, VarveError } from '../../src/varve.ts'
-import type { Receipt, Store, Topic, TopicConfig } from '../../src/varve.ts'
+import { defineTopic, openStore, utf8, VarveError } from '../../src/varve.ts'
+import type { Expect, Receipt, Store, Topic, TopicConfig } from '../../src/varve.ts'
 import { ProducerRig } from '../support/producer-rig.ts'
 import { settled } from '../support/sim-workload.ts'
 import { weakHasher } from '../support/weak-hasher.ts'
-import { raw, range, rejected, Simulated, SMALL, text } from './rig.ts'
+import { freshDirectory, raw, range, rejected, Simulated, SMALL, text } from './rig.ts'
 
 const CONFIG: TopicConfig = { cleanupPolicy: 'compact', segmentBytes: 2000 }
 const Names = defineTopic('names', { key: utf8(), value: utf8(), config: CONFIG })
@@ -117,6 +117,36 @@ describe.each([
     await Promise.all(range(0, 40).map((n) => raise(`k${n % 4}`)))
     for (const n of range(0, 4)) expect((await names.get(`k${n}`))!.value).toBe('10')
     await store.close()
+  })
+})
+
+describe('on a disk that takes its time, who is refused and tries again at once gets on', () => {
+  const MOST_REFUSALS = 1000
+  const attempts: readonly [string, (names: Topic<string, string>) => Promise<Expect<string>>][] = [
+    ['by key', async (names) => ({ key: 'a', offset: (await names.get('a'))?.offset ?? null })],
+    ['by key, looked up at once', async (names) => ({ key: 'a', offset: names.getSync('a')?.offset ?? null })],
+    ['by what can be read', async (names) => ({ offset: (await names.partition(0).offsets()).highWatermark })],
+  ]
+
+  it.each(attempts)('%s', async (_, expectation) => {
+    for (const durability of ['disk', 'os'] as const) {
+      const store = await openStore(freshDirectory(), { durability })
+      const names = await store.topic(Names, { create: 'must' })
+      let refusals = 0
+      const add = async (): Promise<void> => {
+        for (;;) {
+          try {
+            await names.append({ key: 'a', value: '' }, { expect: await expectation(names) })
+            return
+          } catch (error) {
+            if (!VarveError.is(error, 'EXPECTATION_FAILED') || ++refusals > MOST_REFUSALS) throw error
+          }
+        }
+      }
+      await Promise.all(range(0, 8).map(add))
+      expect((await names.partition(0).offsets()).logEnd).toBe(8)
+      await store.close()
+    }
   })
 })
 
