@@ -7,9 +7,11 @@
  * Holds    What it finds was the newest committed record at some moment of the search. A record is cleaned away, or
  *          falls below the log start, behind the back of a search that has passed its successor by: so when a segment
  *          that was searched has left the log, or the log start has moved, what was appended since is searched too.
- *          Each pass is over what came during the one before, so it ends.
+ *          Each pass is over what came during the one before, so it ends. It throws where it would have to pass by
+ *          offsets that are lost: the newest record may have been there.
  * Shared   one search; its memory is a block or two, however large the log.
  */
+import { missingOffsets } from './log/damage.ts'
 import type { PartitionLog } from './log/log.ts'
 import { applyIfPossible } from './log/pending-tail.ts'
 import type { Segment } from './segment/segment.ts'
@@ -49,16 +51,22 @@ async function searchRange<K, V, N extends string>(
   if (log.ended !== undefined) throw log.ended
   if (log.pending !== undefined) applyIfPossible(log)
   const { logStart } = log
+  const lowest = Math.max(from, logStart, log.localStart)
   const { segments } = log.view
   const searched: Segment[] = []
   reads.close()
   for (let i = segments.length - 1, below = end; i >= 0 && below > from && !reads.isStanding; i--) {
     const segment = segments[i]!
     if (segment.baseOffset >= below) continue
+    // What is lost may have been newer than what lies below.
+    const next = segments[i + 1]?.baseOffset ?? 0
+    if (segment.nextOffset < next && from < next) throw missingOffsets(log, segment.nextOffset, next)
     searched.push(segment)
     await searchIn(reads, segment, Math.max(segment.baseOffset, from, log.logStart), below)
     below = segment.baseOffset
   }
+  const first = segments[0]!.baseOffset
+  if (!reads.isStanding && first > lowest && lowest < end) throw missingOffsets(log, lowest, first)
   if (log.ended !== undefined) throw log.ended
   return log.logStart === logStart && searched.every((segment) => isIn(log, segment))
 }

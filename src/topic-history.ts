@@ -3,11 +3,12 @@
  *
  * Holds    Committed records only, tombstones too, up to the end as it was at the first pull. Key indexes say where
  *          they are; a segment without one is walked. Each segment is looked at as it is when its turn comes: what
- *          cleaning or retention has removed by then is not shown.
+ *          cleaning or retention has removed by then is not shown; where offsets are lost it ends.
  * Shared   one consumer.
  */
 import type { LogRecord } from './base/api-records.ts'
 import type { ResolvedReadOptions } from './base/read-options.ts'
+import { missingOffsets } from './log/damage.ts'
 import { applyIfPossible } from './log/pending-tail.ts'
 import type { Segment } from './segment/segment.ts'
 import type { KeyReads } from './topic-key-reads.ts'
@@ -20,12 +21,14 @@ export async function* keyHistory<K, V, N extends string>(
   const { log } = reads
   const end = log.lastStable
   try {
-    for (let at = log.logStart; at < end;) {
+    for (let at = log.logStart; at < end; at = Math.max(at, log.logStart)) {
       if (log.ended !== undefined) throw log.ended
       if (log.pending !== undefined) applyIfPossible(log)
       const { segments } = log.view
       const i = log.view.find(at)
-      const to = Math.min(end, segments[i + 1]?.baseOffset ?? end)
+      const first = segments[i]?.baseOffset ?? at
+      if (first > at) throw missingOffsets(log, at, first)
+      const to = i + 1 < segments.length ? Math.min(end, segments[i]!.nextOffset) : end
       for await (const _ of stand(reads, segments[i], at, to)) {
         const record = recordUnlessSkipped(reads.batch, reads.index, onUndecodable)
         if (record !== undefined) yield record

@@ -20,7 +20,7 @@ import { readControlRecord } from '../segment/control-record.ts'
 import { RecordCursor } from '../segment/record-cursor.ts'
 import type { Segment } from '../segment/segment.ts'
 import { AbortedRanges } from './aborted-ranges.ts'
-import { damagedBatch } from './damage.ts'
+import { damagedBatch, missingOffsets } from './damage.ts'
 import { EndedTransactions } from './ended-transactions.ts'
 import { eachKeyEntry } from './key-entries.ts'
 import { readSidecar } from './load-indexes.ts'
@@ -100,6 +100,8 @@ class KeyBuild {
   async #takeSegment(from: number): Promise<number> {
     const { view } = this.#log
     const segment = view.segments[view.find(from)] ?? view.active
+    // What is lost may have been the newest of a key.
+    if (segment.baseOffset > from) throw missingOffsets(this.#log, from, segment.baseOffset)
     const end = segment === view.active ? this.#keys.builtTo : segment.nextOffset
     if (segment.phase !== 'sealed' || end > this.#stable || this.#hasAborted(segment)) return this.#scan(from, end)
     const index = readSidecar(this.#host.fileSystem, segment)?.keyIndex

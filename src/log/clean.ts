@@ -27,7 +27,7 @@ import type { CleanedRange, CleanFilesHost, CleanPace, GroupRules } from './clea
 import { makeMap } from './clean-map.ts'
 import type { MapEvidence } from './clean-map.ts'
 import { oldPart, SegmentsMoved } from './clean-parts.ts'
-import { damagedSegment } from './damage.ts'
+import { damagedSegment, missingOffsets } from './damage.ts'
 import type { PartitionLog } from './log.ts'
 import { swapIn } from './swap.ts'
 import type { SwapHost, SwapNeeds } from './swap.ts'
@@ -235,8 +235,10 @@ function lastBatches(log: PartitionLog): Map<number, LastBatch> {
   return last
 }
 
-/** CORRUPT when bytes of the log are known to be damaged: a marker, or the newest record of a key, may be there. */
+/** CORRUPT when bytes of the log are known to be damaged or lost: a marker, or a key's newest record, may be there. */
 function requireReadable(log: PartitionLog): void {
+  const missing = log.view.missingFrom(Math.max(log.localStart, log.logStart))
+  if (missing !== undefined) throw missingOffsets(log, missing.from, missing.to)
   for (const segment of log.view.segments) {
     if (!segment.isDamaged && !segment.isUnsealable && segment.unread === undefined) continue
     const [first] = segment.unread ?? []

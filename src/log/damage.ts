@@ -4,7 +4,8 @@
 import { VarveError } from '../base/errors.ts'
 import type { BatchDamage } from '../segment/batch-format.ts'
 import type { Segment } from '../segment/segment.ts'
-import type { PartitionLog } from './log.ts'
+import type { LogIdentity, PartitionLog } from './log.ts'
+import type { OffsetRange } from './view.ts'
 
 /** CORRUPT at `position` of a segment; `offset` is the first one that cannot be read. */
 export function damagedSegment(
@@ -62,7 +63,7 @@ export function undecided(
   )
 }
 
-/** CORRUPT for offsets that no segment holds although they were acknowledged and nothing was ever cleaned. */
+/** CORRUPT for offsets that no segment has in its range: they were acknowledged, and nobody has removed them. */
 export function missingOffsets(log: PartitionLog, from: number, to: number): VarveError<'CORRUPT'> {
   const { topic, partition, directory: path } = log
   return new VarveError(
@@ -71,5 +72,13 @@ export function missingOffsets(log: PartitionLog, from: number, to: number): Var
       'behind ' +
       `them can be read from ${to} on. Restore the files from a copy.`,
     { path, position: null, topic, partition, offset: from },
+  )
+}
+
+/** What an open says of acknowledged offsets that no segment has. */
+export function lostOffsets({ topic, partition, directory }: LogIdentity, { from, to }: OffsetRange): string {
+  return (
+    `${topic}/${partition}: offsets ${from} to ${to - 1} were acknowledged and are not in ${directory} any more. ` +
+    'Their offsets are not given again. Restore the files from a copy.'
   )
 }

@@ -12,7 +12,7 @@ import { AbortedRanges } from './aborted-ranges.ts'
 import { damagedBatch, missingOffsets } from './damage.ts'
 import type { PartitionLog } from './log.ts'
 import { applyIfPossible } from './pending-tail.ts'
-import { isContiguous, LogScan } from './scan.ts'
+import { LogScan } from './scan.ts'
 import { loadIndexes } from './scan-host.ts'
 import type { ScanHost } from './scan-host.ts'
 
@@ -43,12 +43,11 @@ export async function findTime(
     })
   if (log.pending !== undefined) applyIfPossible(log)
   const { segments } = log.view
-  const isWhole = segments.every(isContiguous)
   const end = scope === 'uncommitted' ? log.highWatermark : log.lastStable
   let expected = log.logStart
   for (const segment of segments) {
     // What is lost may have been the first at or after the time.
-    if (isWhole && segment.baseOffset > expected) throw missingOffsets(log, expected, segment.baseOffset)
+    if (segment.baseOffset > expected) throw missingOffsets(log, expected, segment.baseOffset)
     expected = Math.max(expected, segment.nextOffset)
     if (segment.nextOffset <= log.logStart || segment.sizeBytes === 0) continue
     if (segment.facts.maxTimestamp < time && !segment.isDamaged) continue

@@ -33,6 +33,7 @@ import { settleSwaps } from './finish-swap.ts'
 import { syncSegments } from './flush.ts'
 import { PartitionLog } from './log.ts'
 import type { LogIdentity } from './log.ts'
+import { lostOffsets } from './damage.ts'
 import { LogFiles, recoverLog } from './recover.ts'
 import type { Frontier, RecoverHost } from './recover.ts'
 import { closedProducers, openAborted } from './closed-producers.ts'
@@ -65,7 +66,7 @@ export function openClosedLog(
   )
   const active = segments.at(-1)!
   const producers = closedProducers(host, identity, closed, segments)
-  return new PartitionLog(host.fileSystem, identity, config, {
+  const log = new PartitionLog(host.fileSystem, identity, config, {
     segments,
     producers,
     tail: tailOf({ active }),
@@ -79,6 +80,9 @@ export function openClosedLog(
       nextOffset: closed.logEnd,
     },
   })
+  const missing = log.view.missingFrom(Math.max(log.localStart, log.logStart))
+  if (missing !== undefined) host.warn(lostOffsets(identity, missing))
+  return log
 }
 
 /** The frontier of a log that was closed in order. */
@@ -252,6 +256,12 @@ function holdsBatch(fileSystem: FileSystem, path: string, from: number, to: numb
   }
 }
 
+/** A segment of that base was missing at the close. */
+function isRestored({ segments, localStart, logStart }: ClosedLog, base: number): boolean {
+  const behind = segments.findIndex(({ baseOffset }) => baseOffset > base)
+  return behind !== -1 && base >= (segments[behind - 1]?.nextOffset ?? Math.max(localStart, logStart))
+}
+
 /** A data file that is new or longer was written by somebody else: which one. */
 export function foreignFile(
   fileSystem: FileSystem,
@@ -263,7 +273,7 @@ export function foreignFile(
   return (
     dataBases(survey)
       // A segment that was removed is back when its new name was not durable yet.
-      .filter((base) => base >= closed.localStart)
+      .filter((base) => base >= closed.localStart && !isRestored(closed, base))
       .map((base) => ({ path: segmentFile(identity.directory, base, 'log'), closedSize: sizes.get(base) ?? 0 }))
       .find(({ path, closedSize }) => {
         // An empty one may be a segment that was replaced before its first record.

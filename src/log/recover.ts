@@ -28,6 +28,7 @@ import { segmentFile } from '../segment/segment-files.ts'
 import { emptyFacts, Segment } from '../segment/segment.ts'
 import { Sidecar } from '../segment/sidecar.ts'
 import { tailOf } from './cut-back.ts'
+import { lostOffsets } from './damage.ts'
 import { readSidecar } from './load-indexes.ts'
 import { PartitionLog } from './log.ts'
 import type { LogIdentity } from './log.ts'
@@ -144,7 +145,7 @@ class LogRecovery {
       this.quarantine([base])
       return false
     }
-    const expected = Math.max(this.#nextOffset ?? base, this.#frontier.logStart)
+    const expected = Math.max(this.#nextOffset ?? this.#frontier.localStart, this.#frontier.logStart)
     if (!above && foreign === undefined && base > expected) this.#lost(expected, base)
     const interval = this.#config.indexIntervalBytes
     const segment = new Segment(this.#files.of(base), this.#identity.directory, emptyFacts(base), 'active', interval)
@@ -352,11 +353,7 @@ class LogRecovery {
   }
 
   #lost(from: number, to: number): void {
-    const { topic, partition, directory } = this.#identity
-    this.#host.warn(
-      `${topic}/${partition}: offsets ${from} to ${to - 1} were acknowledged and are not in ${directory} any more. ` +
-        'Their offsets are not given again. Restore the files from a copy.',
-    )
+    this.#host.warn(lostOffsets(this.#identity, { from, to }))
   }
 
   #startSegment(baseOffset: number): void {

@@ -188,7 +188,7 @@ export class LogScan {
       const { segments } = log.view
       const segment = segments[log.view.find(this.#offset)]
       if (segment === undefined) return false
-      if (segment.baseOffset > this.#offset && segments.every(isContiguous)) {
+      if (segment.baseOffset > this.#offset) {
         this.close()
         throw missingOffsets(log, this.#offset, segment.baseOffset)
       }

@@ -2,11 +2,18 @@
  * An immutable picture of a log's segments, for readers.
  *
  * Holds    A published view never changes; its segments are ordered and disjoint, the last one is active. A reader
- *          retains the segment that it reads from, so that its files stay until it is done (`segment.ts`).
+ *          retains the segment that it reads from, so that its files stay until it is done (`segment.ts`). Cleaning
+ *          leaves the ranges of segments as they were: offsets between two of them are lost.
  * Shared   one function publishes (`PartitionLog.publish`).
  */
 import type { Segment } from '../segment/segment.ts'
 import { invariant } from '../base/invariant.ts'
+
+/** Offsets [from, to). */
+export interface OffsetRange {
+  readonly from: number
+  readonly to: number
+}
 
 export class LogView {
   readonly segments: readonly Segment[]
@@ -36,5 +43,15 @@ export class LogView {
       else low = middle + 1
     }
     return low
+  }
+
+  /** The first offsets at or above `from` that no segment has in its range. */
+  missingFrom(from: number): OffsetRange | undefined {
+    let expected = from
+    for (const { baseOffset, nextOffset } of this.segments) {
+      if (baseOffset > expected) return { from: expected, to: baseOffset }
+      expected = Math.max(expected, nextOffset)
+    }
+    return undefined
   }
 }
