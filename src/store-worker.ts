@@ -14,6 +14,7 @@ import { initHashes } from './base/xxh64.ts'
 import { cleanTask } from './log/clean-data.ts'
 import type { CleanTasks } from './log/clean-files.ts'
 import { mapTask } from './log/clean-map.ts'
+import { wholeTask } from './log/clean-whole.ts'
 import { sidecarTask } from './log/seal-sidecar.ts'
 import type { SealTasks } from './log/seal-sidecar.ts'
 
@@ -33,5 +34,6 @@ const keyHasher = new KeyHasher(hashKey)
 serveTasks<StoreTasks>(threadPort(), {
   clean: cleanTask(fileSystem, keyHasher, restThread),
   map: mapTask(fileSystem, keyHasher),
+  whole: wholeTask(fileSystem),
   seal: sidecarTask(fileSystem, keyHasher),
 })

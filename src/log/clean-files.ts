@@ -36,6 +36,7 @@ import type { EpochStart } from '../segment/sidecar-sections.ts'
 import { cleanData } from './clean-data.ts'
 import type { CleanedData, CleanOutcome, CleanTask } from './clean-data.ts'
 import type { MapTasks } from './clean-map.ts'
+import type { WholeTasks } from './clean-whole.ts'
 import { damageOf, heldSource, INLINE_WINDOW_BYTES, inLog, oldPart, requireInLog } from './clean-parts.ts'
 import type { OldPart } from './clean-parts.ts'
 import { closedFile } from './load-indexes.ts'
@@ -46,7 +47,7 @@ import type { SealHost, SealTasks } from './seal-sidecar.ts'
 import { replayProducers } from './stored-producers.ts'
 
 /** What a pass of the cleaner has done in the background. */
-export interface CleanTasks extends MapTasks {
+export interface CleanTasks extends MapTasks, WholeTasks {
   readonly clean: { readonly input: CleanTask; readonly output: CleanOutcome }
 }
 

@@ -27,6 +27,7 @@ import type { CleanedRange, CleanFilesHost, CleanPace, GroupRules } from './clea
 import { makeMap } from './clean-map.ts'
 import type { MapEvidence } from './clean-map.ts'
 import { oldPart, SegmentsMoved } from './clean-parts.ts'
+import { requireWhole } from './clean-whole.ts'
 import { damagedSegment, missingOffsets } from './damage.ts'
 import type { PartitionLog } from './log.ts'
 import { swapIn } from './swap.ts'
@@ -160,11 +161,22 @@ class LogRound {
   async #evidence(aborted: readonly AbortedTransaction[]): Promise<Pick<GroupRules, 'evidence' | 'shared'>> {
     const { keys } = this.#log
     if (keys !== undefined) {
+      await this.#requireWhole()
       const evidence = keyEvidence(this.#host.keyHasher, keys)
       return { evidence, shared: () => ({ kind: 'key-map', upTo: evidence.upTo, buffer: keys.map.buffer }) }
     }
     const { shared, evidence } = await this.#offsetMap(aborted)
     return { evidence, shared: () => shared }
+  }
+
+  /** All that is not older than the last cleaning: the records by which others go are there. */
+  #requireWhole(): Promise<void> {
+    const { signal, allow, turn } = this.#pace
+    const { fileSystem, view } = this.#log
+    const endOf = (segment: Segment, i: number): number => view.segments[i + 1]?.baseOffset ?? segment.nextOffset
+    const all = view.segments.map((segment, i) => ({ segment, part: oldPart(segment, endOf(segment, i)) }))
+    const dirty = all.filter(({ part }) => part.nextOffset > this.#plan.dirtyOffset)
+    return requireWhole({ fileSystem, thread: this.#host.thread }, dirty, { signal, allow }, turn)
   }
 
   #offsetMap(aborted: readonly AbortedTransaction[]): Promise<MapEvidence> {

@@ -12,6 +12,7 @@ import { nodeThreads } from '../../src/base/node-thread.ts'
 import type { FromThread } from '../../src/base/task-messages.ts'
 import type { Thread, ThreadDoor } from '../../src/base/task-thread.ts'
 import type { CleanOutcome } from '../../src/log/clean-data.ts'
+import type { WholeOutcome } from '../../src/log/clean-whole.ts'
 import { resolveOpenOptions } from '../../src/options.ts'
 import { openForWriting } from '../../src/store-open.ts'
 import { WritableStore } from '../../src/store-writable.ts'
@@ -25,7 +26,7 @@ const HANGING = new URL('../support/hanging-worker.ts', import.meta.url)
 /** As many as `fillSegments` uses. */
 const KEYS = 7000
 
-/** What became of clean tasks in threads, in order, and every message. */
+/** What became of tasks in threads that found nothing whole, in order, and every message. */
 let outcomes: string[] = []
 let heard: FromThread[] = []
 let stalls: { readonly ms: number | null }[] = []
@@ -80,7 +81,9 @@ function isOutcome(message: FromThread): message is Extract<FromThread, { what: 
 
 function note(message: FromThread): void {
   heard.push(message)
-  if (isOutcome(message)) outcomes.push((message.output as CleanOutcome).what)
+  if (!isOutcome(message)) return
+  const { what } = message.output as CleanOutcome | WholeOutcome
+  if (what !== 'whole') outcomes.push(what)
 }
 
 interface Opening extends OpenOptions {
@@ -258,9 +261,14 @@ test('a key map that goes to other memory meanwhile: the group is done beside it
   const value = new Uint8Array(1 << 16)
   for (let n = 0; n < 200; n++) await topic.append({ key: Buffer.from(`few ${n % 10}`), value })
   const cleaning = topic.clean({ force: true })
-  while (heard.every(({ what }) => what !== 'ask')) await realTurn()
-  for (let n = 0; n < 1000; n++) await topic.append({ key: Buffer.from(`more ${n}`), value: null })
   const asked = askedAgain()
+  const isWhole = (): number => heard.findIndex((message) => isOutcome(message))
+  const isUnderWay = (): boolean => isWhole() !== -1 && heard.slice(isWhole()).some(({ what }) => what === 'ask')
+  while (!isUnderWay()) {
+    if (asked()) await clock.advance(1000)
+    await realTurn()
+  }
+  for (let n = 0; n < 1000; n++) await topic.append({ key: Buffer.from(`more ${n}`), value: null })
   const isDue = (): boolean => asked() || outcomes.length > 0
   expect((await passing(clock, cleaning, isDue)).keptRecords).toBe(10)
   expect(outcomes[0]).toBe('no-evidence')

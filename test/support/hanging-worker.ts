@@ -9,4 +9,4 @@ function hang(): never {
   for (;;);
 }
 
-serveTasks<StoreTasks>(threadPort(), { clean: hang, map: hang, seal: hang })
+serveTasks<StoreTasks>(threadPort(), { clean: hang, map: hang, seal: hang, whole: hang })
