@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { commit, git, temporaryDirectory } from './support/cli-directories.ts'
 import { codeBlocks, localLinks } from './support/markdown.ts'
+import { runCommand } from './support/run-command.ts'
 import { readSources, repositoryFiles, ROOT } from './support/source-tree.ts'
 
 const paths = repositoryFiles()
@@ -69,6 +71,18 @@ function runProgram(file: string): { status: number | null; output: string } {
   }
 }
 
+function readmeCommand(name: string): string {
+  return execFileSync(process.execPath, [join(ROOT, 'scripts/readme-command.mjs'), name], { encoding: 'utf8' })
+}
+
+/** A git repository with a README.md of two versions. */
+function aRepository(directory: string): void {
+  mkdirSync(directory, { recursive: true })
+  git(directory, ['init', '--quiet'])
+  const first = commit(directory, [], { 'README.md': 'one\n' })
+  git(directory, ['update-ref', 'HEAD', commit(directory, [first], { 'README.md': 'two\n' })])
+}
+
 describe('examples', () => {
   test('there are some, and they type-check', () => {
     writePrograms()
@@ -113,9 +127,25 @@ describe('documents', () => {
   })
 
   test('the commands that a script takes from the README are there', () => {
-    const block = (name: string): string =>
-      execFileSync(process.execPath, [join(ROOT, 'scripts/readme-command.mjs'), name], { encoding: 'utf8' })
-    expect(block('demo')).toContain('npm run demo')
-    expect(block('test')).toContain('npm test')
+    expect(readmeCommand('demo')).toContain('npm run demo')
+    expect(readmeCommand('test')).toContain('npm test')
+  })
+
+  test('the README uses the command as it can be used', async () => {
+    const work = join(temporaryDirectory(), 'work')
+    mkdirSync(work)
+    aRepository(join(work, '../some/repo'))
+    const lines = readmeCommand('commands').trimEnd().split('\n')
+    expect(lines.length).toBeGreaterThan(5)
+    const said = new Map<string, string>()
+    for (const line of lines) {
+      const [npx, name, subcommand, ...args] = line.split(' ')
+      expect([npx, name]).toEqual(['npx', 'varve'])
+      const { code, stdout, stderr } = await runCommand([subcommand!, ...args], { cwd: work })
+      expect({ line, code, stderr }).toEqual({ line, code: 0, stderr: '' })
+      said.set(`${subcommand} ${args.join(' ')}`, stdout)
+    }
+    expect(said.get('get history README.md --format value')).toBe('two\n\n')
+    expect(said.get('describe history')).toContain('newest on top')
   })
 })
