@@ -4,6 +4,7 @@
 import type { Command } from 'commander'
 import type { Store } from '../base/api-store.ts'
 import type { CleanReport } from '../base/api-topic.ts'
+import { VarveError } from '../base/errors.ts'
 import { bytesText, counted, durationText } from './output.ts'
 import type { Session } from './session.ts'
 
@@ -13,19 +14,41 @@ export function addClean(program: Command, session: Session): void {
     .summary('keep only the newest record of every key')
     .description(
       'Compacts a compacted topic, or all of them: of every key the newest record stays, deletions stay for\n' +
-        'deleteRetentionMs. Offsets and order do not change. Ctrl-C ends it; what is in place by then stays.',
+        'deleteRetentionMs. Offsets and order do not change. Ctrl-C ends it; what is in place by then stays.\n' +
+        'Where a topic cannot be cleaned the others are, and the exit code is 1.',
     )
     .argument('[topic]', 'its name; default: all compacted topics')
     .option('--force', 'also what is being appended to, and where little is superseded')
     .addHelpText('after', '\nExamples:\n  $ varve clean\n  $ varve clean orders --force')
     .action(async (name: string | undefined, options: { force?: true }) => {
       await using store = await session.writing()
-      for (const topic of name === undefined ? await compactedTopics(store) : [name]) {
-        const { result, ms } = await session.timed(() => clean(session, store, topic, options.force === true))
-        if (session.json) await session.out.json({ topic, ...result })
-        else await session.out.line(`${topic}: ${reportText(result)} in ${durationText(ms)}.`)
-      }
+      const force = options.force === true
+      if (name === undefined) await cleanAll(session, store, force)
+      else await cleanOne(session, store, name, force)
     })
+}
+
+/** What is wrong with one topic is told, and the others are cleaned. */
+async function cleanAll(session: Session, store: Store, force: boolean): Promise<void> {
+  for (const name of await compactedTopics(store)) {
+    try {
+      await cleanOne(session, store, name, force)
+    } catch (error) {
+      if (session.signal.aborted || !isOfTopic(error)) throw error
+      session.failed(error)
+      session.exitCode = 1
+    }
+  }
+}
+
+function isOfTopic(error: unknown): boolean {
+  return VarveError.is(error) && (error.kind === 'corrupt' || error.kind === 'invalid' || error.retryable)
+}
+
+async function cleanOne(session: Session, store: Store, name: string, force: boolean): Promise<void> {
+  const { result, ms } = await session.timed(() => clean(session, store, name, force))
+  if (session.json) await session.out.json({ topic: name, ...result })
+  else await session.out.line(`${name}: ${reportText(result)} in ${durationText(ms)}.`)
 }
 
 async function compactedTopics(store: Store): Promise<string[]> {
@@ -38,13 +61,13 @@ async function compactedTopics(store: Store): Promise<string[]> {
 }
 
 /** Cleans one topic, with progress. */
-export async function clean(session: Session, store: Store, name: string, force: boolean): Promise<CleanReport> {
+async function clean(session: Session, store: Store, name: string, force: boolean): Promise<CleanReport> {
   const topic = await store.topic(name)
   using _ = session.progress(() => `cleaning ${name}, ${bytesText(store.stats().cleaner.backlogBytes)} wait`)
   return await topic.clean({ force, signal: session.signal })
 }
 
-export function reportText({ readRecords, keptRecords, freedBytes }: CleanReport): string {
+function reportText({ readRecords, keptRecords, freedBytes }: CleanReport): string {
   if (readRecords === 0) return 'nothing to clean'
   return `${counted(readRecords, 'record')} read, ${keptRecords} kept, ${bytesText(freedBytes)} freed`
 }

@@ -12,7 +12,7 @@ import { addAppend } from './append.ts'
 import { addBench } from './bench.ts'
 import { addCheckpoint } from './checkpoint.ts'
 import { addClean } from './clean.ts'
-import { describeFailure, Interrupted } from './cli-error.ts'
+import { Interrupted } from './cli-error.ts'
 import type { ExitCode } from './cli-error.ts'
 import { addCreate } from './create.ts'
 import { addDelete } from './delete.ts'
@@ -108,8 +108,5 @@ function fail(error: unknown, session: Session): ExitCode {
     const good = error.exitCode === 0
     return good ? 0 : 2
   }
-  const { exitCode, message, code, details } = describeFailure(error)
-  if (message !== '')
-    session.note(session.json ? JSON.stringify({ error: { code, message, details } }) : `varve: ${message}`)
-  return exitCode
+  return session.failed(error)
 }

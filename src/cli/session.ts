@@ -12,6 +12,7 @@ import { nodeFileSystem } from '../base/node-file-system.ts'
 import { openStore } from '../store.ts'
 import { mapKeys } from '../store-read-only.ts'
 import type { ReadStore, Store } from '../base/api-store.ts'
+import { describeFailure } from './cli-error.ts'
 import type { ExitCode } from './cli-error.ts'
 import { Output } from './output.ts'
 import { Progress } from './progress.ts'
@@ -76,6 +77,14 @@ export class Session {
   /** A line for the person at the screen, not part of the result. */
   note(text: string): void {
     process.stderr.write(`${text}\n`)
+  }
+
+  /** Says what went wrong, and answers how a run ends that this ends. */
+  failed(error: unknown): ExitCode {
+    const { exitCode, message, code, details } = describeFailure(error)
+    if (message !== '')
+      this.note(this.json ? JSON.stringify({ error: { code, message, details } }) : `varve: ${message}`)
+    return exitCode
   }
 
   /** Runs `work` and answers how long it took. */

@@ -202,6 +202,24 @@ test('a compacted topic is cleaned, one or all of them', async () => {
   expect(refused.stderr).toMatch(/cleanupPolicy/)
 })
 
+test('where a topic cannot be cleaned the others are', async () => {
+  const directory = temporaryDirectory()
+  const at = inStore(directory)
+  const input = Array.from({ length: 500 }, (_, n) => `k${n % 7}:${'value '.repeat(12)}${n}`).join('\n')
+  for (const name of ['a', 'b', 'c']) {
+    await jsonOf(at('create', name, '--config', 'cleanupPolicy=compact', '--config', 'segmentBytes=16KiB'))
+    await jsonOf(at('append', name, '--key-separator', ':'), { input })
+  }
+  const path = join(directory, 'store/log/b-0/00000000000000000000.log')
+  const bytes = readFileSync(path)
+  bytes[bytes.length >> 1]! ^= 4
+  writeFileSync(path, bytes)
+  const run = await runCommand(at('clean', '--force'))
+  expect(run.code).toBe(1)
+  expect(run.stdout).toMatch(/^a: 500 records read, 7 kept, .*\nc: 500 records read, 7 kept, .*\n$/)
+  expect(run.stderr).toMatch(/^varve: b\/0 is damaged at byte .*\n$/)
+})
+
 test('Ctrl-C ends a follower and a writer in order', async () => {
   const at = inStore(temporaryDirectory())
   await jsonOf(at('create', 'lines'))
