@@ -22,7 +22,7 @@ import { Committer } from './log/commit.ts'
 import type { CleanHost } from './log/clean.ts'
 import type { CommitHost } from './log/commit-host.ts'
 import { syncSegments } from './log/flush.ts'
-import { isPassing } from './log/write-errors.ts'
+import { isPassing, isUnread } from './log/write-errors.ts'
 import type { TransactionIndex } from './index/transaction-index.ts'
 import { loadAborted } from './log/load-aborted.ts'
 import type { IndexCache } from './log/load-indexes.ts'
@@ -381,10 +381,10 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
       segment.offsets = undefined
       segment.times = undefined
     } catch (error) {
-      // Damage, a full disk, too many open files: it is as it was, and tried again at the next open, or pass.
+      // Tried again at the next pass: a full disk, too many open files, a failed read. And at the next open: damage.
+      if (isPassing(error) || isUnread(error)) return
       segment.isUnsealable = VarveError.is(error, 'CORRUPT')
-      if (segment.isUnsealable || isPassing(error)) return
-      this.committer.fail(error)
+      if (!segment.isUnsealable) this.committer.fail(error)
     }
   }
 

@@ -30,6 +30,7 @@ import { LogFiles, recoverLog } from './recover.ts'
 import type { Frontier, RecoverHost } from './recover.ts'
 import { sealSegment } from './seal.ts'
 import type { SealHost } from './seal-sidecar.ts'
+import { isUnread } from './write-errors.ts'
 
 export interface AdoptHost extends RecoverHost {
   /** Store time for the seals. */
@@ -228,7 +229,7 @@ class LogAdoption {
       segment.times = undefined
     } catch (error) {
       // Recovery has told of the damage; its bytes stay as they are, and no sidecar vouches for them.
-      if (!VarveError.is(error, 'CORRUPT')) throw error
+      if (!VarveError.is(error, 'CORRUPT') || isUnread(error)) throw error
     }
     this.#host.advance(segment.sizeBytes)
   }

@@ -11,6 +11,8 @@
  *          begun anew. Between two pieces of work others run. When it fails, the `.tmp` goes.
  * Crash    a `.tmp` is removed at the next open.
  */
+import type { Slab } from '../base/arena.ts'
+import { fileError } from '../base/errors.ts'
 import type { File, FileSystem } from '../base/file-system.ts'
 import type { SerialQueue } from '../base/serial-queue.ts'
 import type { KeyHasher } from '../base/siphash.ts'
@@ -150,21 +152,24 @@ async function walk(tools: SidecarTools, task: SidecarTask, context: TaskContext
   const { path, sizeBytes, baseOffset } = task
   let told = 0
   const options = { from: 0, to: sizeBytes, minOffset: baseOffset, verify: true }
-  const end = await tools.during((file) =>
-    walkFile(file, options, (batch, position, slab) => {
-      if (position - told >= PIECE) {
-        context.progress(position - told)
-        told = position
-      }
-      try {
-        visit(batch, position, slab.bytes, slab.view)
-        return true
-      } catch (error) {
-        if (!(error instanceof BatchDamage)) throw error
-        throw damagedFile(task, path, position, error.reason, batch.baseOffset)
-      }
-    }),
-  )
+  const see = (batch: BatchScan, position: number, slab: Slab): boolean => {
+    if (position - told >= PIECE) {
+      context.progress(position - told)
+      told = position
+    }
+    try {
+      visit(batch, position, slab.bytes, slab.view)
+      return true
+    } catch (error) {
+      if (!(error instanceof BatchDamage)) throw error
+      throw damagedFile(task, path, position, error.reason, batch.baseOffset)
+    }
+  }
+  const end = await tools
+    .during((file) => walkFile(file, options, see))
+    .catch((error: unknown) => {
+      throw fileError(error, path, 'Reading a segment back', { retryable: true })
+    })
   if (end.end !== 'clean-end') throw damagedFile(task, path, end.position, end.end, baseOffset)
 }
 

@@ -11,7 +11,7 @@
  *   4  rename it, sync the directory             (from here on the segment is believed without reading it)
  *
  * Holds    E7. Block hashes and keys come from the bytes of the data file, read back (`seal-sidecar.ts`). A failed sync
- *          ends all writing; damage, a full disk and too many open files only delay the seal.
+ *          ends all writing; damage, a failed read, a full disk and too many open files only delay the seal.
  * Shared   one at a time per log, beside appends and reads. Step 3 is the background thread's, where there is one.
  */
 import type { FileSystem } from '../base/file-system.ts'

@@ -18,6 +18,12 @@ export function isPassing(error: unknown): boolean {
   return isDiskFull(error) || errno === 'EMFILE' || errno === 'ENFILE'
 }
 
+/** The same of a failed read, which harms nothing: `fileError` made this of it. */
+export function isUnread(error: unknown): boolean {
+  if (!VarveError.is(error) || errnoOf(error.cause) === undefined) return false
+  return error.code === 'CORRUPT' || error.retryable
+}
+
 export function diskFull(log: PartitionLog, cause: unknown): VarveError {
   const message = `${log.topic}/${log.partition}: the disk is full, nothing was written. Free space and append again.`
   return new VarveError('DISK_FULL', message, { directory: log.directory }, { outcome: 'definite', cause })
