@@ -3,14 +3,14 @@
  *
  * Owns     which log is next, the pass under way, what the last one did, and which logs cannot be cleaned.
  * Holds    One pass at a time. Only compacted topics. A log with damage is left alone until the store is opened again,
- *          or somebody asks for it; the others go on. Without room on the disk a pass ends, and is tried again later.
+ *          or somebody asks for it; whatever else ends a pass, it is tried again later. The others go on.
  *          E8: by an untrusted clock no horizon is over, and nothing is old enough to be cleaned.
  * Shared   beside appends, reads, seals and retention. A close, and the deletion of a topic, end a pass first.
  */
 import type { CleanReport } from './base/api-topic.ts'
 import { cleanChannel, traced } from './base/diagnostics.ts'
 import type { Timer } from './base/clock.ts'
-import { VarveError } from './base/errors.ts'
+import { errnoOf, VarveError } from './base/errors.ts'
 import type { TopicPartition } from './base/errors.ts'
 import { SerialQueue } from './base/serial-queue.ts'
 import { OffsetMemory } from './cleaner/offset-memory.ts'
@@ -89,7 +89,7 @@ export class StoreCleaner {
       try {
         await this.#whenAsked(log, wish, total)
       } catch (error) {
-        if (!VarveError.is(error, 'CORRUPT') && !VarveError.is(error, 'UNSUPPORTED')) throw error
+        if (!this.#failed.has(log)) throw error
         failure ??= error
       }
     }
@@ -120,7 +120,9 @@ export class StoreCleaner {
     for (let log = this.#next(done); log !== undefined; log = this.#next(done)) {
       const chosen = log
       done.add(log)
-      await this.#passes.run(() => this.#pass(chosen, { force: false, signal: undefined }))
+      const pass = this.#passes.run(() => this.#pass(chosen, { force: false, signal: undefined }))
+      // What went wrong with this one is noted and told; the others go on.
+      await pass.catch(() => undefined)
     }
   }
 
@@ -141,7 +143,7 @@ export class StoreCleaner {
   }
 
   async #whenAsked(log: PartitionLog, wish: CleanWish, total: CleanCounts): Promise<void> {
-    if (wish.force) await this.#endActive(log, wish.signal)
+    if (wish.force) await this.#endActive(log, wish)
     const pass = this.#passes.run(async () => {
       wish.signal?.throwIfAborted()
       this.#stopped.signal.throwIfAborted()
@@ -154,7 +156,21 @@ export class StoreCleaner {
   }
 
   /** Everything that is in the log now comes into segments that are sealed. */
-  async #endActive(log: PartitionLog, signal: AbortSignal | undefined): Promise<void> {
+  async #endActive(log: PartitionLog, wish: CleanWish): Promise<void> {
+    const { signal } = wish
+    try {
+      await this.#rollActive(log, signal)
+    } catch (error) {
+      throw this.#noteFailure(log, wish, error)
+    }
+    await untilAborted(log.structure.idle(), signal)
+    // Such as had no room.
+    for (const segment of log.view.segments)
+      if (segment.phase === 'sealing' && !segment.isUnsealable) this.#engine.seal(log, segment)
+    await untilAborted(log.structure.idle(), signal)
+  }
+
+  async #rollActive(log: PartitionLog, signal: AbortSignal | undefined): Promise<void> {
     const end = log.logEnd
     // What a full disk did not take is not there any more.
     while (log.active.baseOffset < Math.min(end, log.logEnd)) {
@@ -164,11 +180,6 @@ export class StoreCleaner {
       log.tail.endSegment()
       await this.#moment()
     }
-    await untilAborted(log.structure.idle(), signal)
-    // Such as had no room.
-    for (const segment of log.view.segments)
-      if (segment.phase === 'sealing' && !segment.isUnsealable) this.#engine.seal(log, segment)
-    await untilAborted(log.structure.idle(), signal)
   }
 
   #checkOpen(log: PartitionLog): void {
@@ -200,7 +211,7 @@ export class StoreCleaner {
       await this.#untilStill(log, wish, counts)
       this.#failed.delete(log)
     } catch (error) {
-      throw this.#noteFailure(log, error)
+      throw this.#noteFailure(log, wish, error)
     } finally {
       if (counts.readRecords > 0) this.#lastPass = { ...counts }
     }
@@ -276,14 +287,22 @@ export class StoreCleaner {
     }
   }
 
-  /** What is wrong with the log or the disk is kept; whatever else went wrong ends this pass only. */
-  #noteFailure(log: PartitionLog, error: unknown): unknown {
-    const isFull = isDiskFull(error)
-    const told = isFull ? noRoom(log, error) : error
-    const isOfLog = VarveError.is(told, 'CORRUPT') || VarveError.is(told, 'UNSUPPORTED')
-    if ((isFull || isOfLog) && log.ended === undefined)
-      this.#failed.set(log, { reason: (told as VarveError).message, isLasting: isOfLog })
+  /** Why the log is not cleaned is kept, unless nothing but a wish has ended the pass; answers what is told. */
+  #noteFailure(log: PartitionLog, wish: CleanWish, error: unknown): unknown {
+    if (wish.signal?.aborted === true || this.#stopped.signal.aborted || log.ended !== undefined) return error
+    const told = this.#toldOf(log, error)
+    const reason = told instanceof Error ? told.message : String(told)
+    const isLasting = VarveError.is(told, 'CORRUPT') || VarveError.is(told, 'UNSUPPORTED')
+    this.#failed.set(log, { reason, isLasting })
     return told
+  }
+
+  /** A file call that fails fails the pass. What ends all writing says so itself. */
+  #toldOf(log: PartitionLog, error: unknown): unknown {
+    if (this.#engine.committer.failure !== undefined) return error
+    const cause = VarveError.is(error, 'LOG_FAILED') ? error.cause : error
+    if (isDiskFull(cause)) return noRoom(log, cause)
+    return errnoOf(cause) === undefined ? error : passFailed(log, cause)
   }
 }
 
@@ -298,6 +317,15 @@ function noRoom({ topic, partition, directory }: PartitionLog, cause: unknown): 
     `${topic}/${partition}: no room on the disk for a cleaned segment. What is in place stays, nothing is half ` +
     'switched. Free space; it is tried again.'
   return new VarveError('DISK_FULL', message, { directory }, cause === undefined ? {} : { cause })
+}
+
+function passFailed({ topic, partition, directory }: PartitionLog, cause: unknown): VarveError<'LOG_FAILED'> {
+  const own = (cause as { readonly path?: unknown }).path
+  const path = typeof own === 'string' && own !== '' ? own : directory
+  const message =
+    `${topic}/${partition} was not cleaned: ${errnoOf(cause)} at ${path}. What is in place stays, nothing is half ` +
+    'switched, appends go on. Mend the cause; it is tried again.'
+  return new VarveError('LOG_FAILED', message, { path }, { retryable: true, cause })
 }
 
 /** As `work`, unless the signal comes first; that goes on, or ends by itself. */

@@ -120,8 +120,9 @@ export interface StoreStats {
   /** Segments and bytes on the local disk. */
   readonly local: { readonly segments: number; readonly bytes: number }
   /**
-   * What waits for cleaning, what the last pass did, and the logs that cannot be cleaned, with the reason: for good
-   * when they are damaged, for the moment when the disk is full.
+   * What waits for cleaning, what the last pass did, and the logs that cannot be cleaned, with the reason why the last
+   * pass over each has failed. One with damage waits until the store is opened again, or `topic.clean()`; the others
+   * are tried again.
    */
   readonly cleaner: {
     readonly backlogBytes: number

@@ -203,7 +203,7 @@ export interface Topic<K, V, N extends string = string, KIn = K, VIn = V>
    * and tombstones keep their time. Offsets and order stay, and so does the newest committed record of every key.
    *
    * A topic that is not compacted is INVALID_OPTION. CORRUPT: a partition is damaged and was left as it is, the others
-   * were cleaned. DISK_FULL: nothing is half done, and it is tried again.
+   * were cleaned. DISK_FULL, and LOG_FAILED with `retryable`: nothing is half done, and it is tried again.
    */
   clean(options?: Signal & { readonly force?: boolean | undefined }): Promise<CleanReport>
 }

@@ -3,7 +3,10 @@
  */
 import { tracingChannel } from 'node:diagnostics_channel'
 import { afterEach, describe, expect, it } from 'vitest'
+import { errnoOf } from '../../src/base/errors.ts'
 import type { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
+import type { OperationKind } from '../../src/base/sim-core.ts'
+import { errnoError } from '../../src/base/sim-errno.ts'
 import { defineTopic, openStore, utf8, type Store, type Topic, type TopicConfig } from '../../src/varve.ts'
 import { collected } from '../support/collected.ts'
 import { all, range, rejected, Simulated } from './rig.ts'
@@ -44,6 +47,19 @@ function heard(event: 'asyncEnd' | 'error'): unknown[] {
   channel.subscribe(hear)
   undo.push(() => channel.unsubscribe(hear))
   return messages
+}
+
+/** The next call of this kind for a file that a pass writes fails. */
+function failOnce({ fileSystem }: Simulated, kind: OperationKind): void {
+  fileSystem.onOperation((operation) => {
+    if (operation.phase !== 'before' || operation.kind !== kind || !operation.path.includes('.cleaned')) return
+    fileSystem.onOperation(undefined)
+    throw errnoError('EIO', kind, operation.path)
+  })
+}
+
+function cleanedUpTo(topic: States, partition: number): number | null {
+  return topic.partition(partition).segments()[0]!.cleanedUpTo
 }
 
 function bytesOf(topic: States): number {
@@ -365,6 +381,64 @@ describe('what goes wrong', () => {
     await place.clock.advance(LOOK_MS)
     expect((await all(topic.read())).length).toBeLessThan(60)
     expect(store.stats().cleaner.uncleanable).toEqual([])
+  })
+
+  it.each(['create', 'write', 'sync', 'rename'] as const)('a failed %s ends the pass only', async (operation) => {
+    const place = new Simulated()
+    await using store = await place.open()
+    const topic = await statesOf(store)
+    await update(topic, 0, 100, 10)
+    await place.clock.advance(10)
+    const before = await pairs(topic)
+    const events = heard('error')
+    failOnce(place, operation)
+    const error = await rejected('LOG_FAILED', withClock(place, topic.clean()))
+    expect(error).toMatchObject({ retryable: true, details: { path: expect.stringContaining('/s/log/states-0/') } })
+    expect(errnoOf(error.cause)).toBe('EIO')
+    expect(store.stats().cleaner.uncleanable).toEqual([{ topic: 'states', partition: 0, reason: error.message }])
+    expect(await pairs(topic)).toEqual(before)
+    await update(topic, 100, 101, 10)
+    // The store tries it by itself, and tells of a failure there too.
+    failOnce(place, operation)
+    await place.clock.advance(LOOK_MS)
+    expect(events).toMatchObject([{ error: { code: 'LOG_FAILED' } }, { error: { code: 'LOG_FAILED' } }])
+    expect(store.stats().cleaner.uncleanable).toHaveLength(1)
+    await place.clock.advance(LOOK_MS)
+    expect((await all(topic.read())).length).toBeLessThan(60)
+    expect(store.stats().cleaner.uncleanable).toEqual([])
+  })
+
+  it('a segment that cannot be begun is told, and the others are cleaned all the same', async () => {
+    const place = new Simulated()
+    await using store = await place.open()
+    const topic = await statesOf(store)
+    await topic.addPartitions(2)
+    await update(topic, 0, 200, 10)
+    await place.clock.advance(10)
+    place.fileSystem.failNext('open', 'EIO')
+    await rejected('LOG_FAILED', withClock(place, topic.clean({ force: true })))
+    expect(store.stats().cleaner.uncleanable).toMatchObject([{ topic: 'states', partition: 0 }])
+    expect(cleanedUpTo(topic, 0)).toBeNull()
+    expect(cleanedUpTo(topic, 1)).toBeGreaterThan(0)
+  })
+
+  it('one that fails again and again holds up no other', async () => {
+    const place = new Simulated()
+    await using store = await place.open()
+    const topic = await statesOf(store)
+    await topic.addPartitions(2)
+    await update(topic, 0, 300, 10)
+    const path = '/s/log/states-1/00000000000000000000.log.cleaned'
+    let failed = 0
+    place.fileSystem.onOperation((operation) => {
+      if (operation.phase !== 'before' || operation.kind !== 'create' || operation.path !== path) return
+      failed++
+      throw errnoError('EIO', 'create', path)
+    })
+    for (let look = 0; look < 3; look++) await place.clock.advance(LOOK_MS)
+    expect(failed).toBeGreaterThan(1)
+    expect([0, 1, 2].map((partition) => cleanedUpTo(topic, partition) === null)).toEqual([false, true, false])
+    expect(store.stats().cleaner.uncleanable).toMatchObject([{ topic: 'states', partition: 1 }])
   })
 
   it('a signal ends it with its reason', async () => {
