@@ -73,7 +73,7 @@ export interface ErrorDetails {
     readonly currentEpoch: number | null
     readonly ranges: readonly (TopicPartition & { readonly from: number; readonly to: number })[]
   }
-  /** unavailable. A sync failed: no writes until the store is opened again. Retryable: a cleaning failed, nothing else. */
+  /** unavailable. A sync failed: no writes until the store is opened again. Retryable: a cleaning failed, no more. */
   LOG_FAILED: { readonly path: string }
   /** corrupt. Damage below the durable end; refused, never served. */
   CORRUPT: {
