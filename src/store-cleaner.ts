@@ -306,9 +306,10 @@ export class StoreCleaner {
   }
 }
 
-/** What may be cleaned is cleaned by force whenever something in it is dirty, or may go. */
-function isDue({ reason, segmentCount }: CleanPlan, force: boolean): boolean {
-  if (segmentCount === 0 || reason === 'clean') return false
+/** What may be cleaned is cleaned by force whenever something in it is dirty, or may go, or segments become fewer. */
+function isDue({ reason, segmentCount, groupCount }: CleanPlan, force: boolean): boolean {
+  if (segmentCount === 0) return false
+  if (reason === 'clean') return force && groupCount < segmentCount
   return force || reason !== 'below-ratio'
 }
 

@@ -10,10 +10,12 @@
  *          older segment has of a key is judged before the tombstone goes that deletes it. No sum of sizes passes its
  *          limit but that of a single segment, and no offset lies 2^31 or more above its group's base.
  *          Where Kafka waits for new data, a log is cleaned again when a delete horizon is over: what was held back in
- *          an idle log goes after its lag. And where Kafka prefers the dirtiest log, one past its longest lag goes
- *          first: it cannot starve.
+ *          an idle log goes after its lag, and small segments that a round has left become one. And where Kafka prefers
+ *          the dirtiest log, one past its longest lag goes first: it cannot starve.
  */
-import { MAX_RELATIVE_OFFSET } from '../index/offset-index.ts'
+import { MAX_RELATIVE_OFFSET, OFFSET_ENTRY_SIZE } from '../index/offset-index.ts'
+import { TIME_ENTRY_SIZE } from '../index/time-index.ts'
+import { RECORDS } from '../segment/batch-format.ts'
 
 /** What matters of a segment. Times are as its topic counts age. */
 export interface PlanSegment {
@@ -30,6 +32,9 @@ export interface PlanSegment {
   readonly revisitMs: number | null
 }
 
+/** A round that merges writes at most so little of what full segments in the place of those that go would hold. */
+const SMALL_SHARE = 2
+
 /** A log that is compacted. */
 export interface PlanLog {
   /** In order, the active one last. */
@@ -37,7 +42,8 @@ export interface PlanLog {
   readonly lastStableOffset: number
 }
 
-export interface PlanSettings {
+export interface PlanSettings extends GroupLimits {
+  readonly indexIntervalBytes: number
   readonly minCleanableDirtyRatio: number
   readonly minCompactionLagMs: number
   readonly maxCompactionLagMs: number
@@ -59,6 +65,8 @@ export interface PlanFacts {
   readonly lagOver: boolean
   /** Something that was held back may go. */
   readonly horizonOver: boolean
+  /** Of small segments so many can become one that it pays. */
+  readonly small: boolean
 }
 
 /** Why a log is cleaned, or is not. */
@@ -69,6 +77,8 @@ export type PlanReason =
   | 'dirty'
   /** Cleaned: a tombstone or a marker may go. */
   | 'horizon'
+  /** Cleaned: small segments become fewer. */
+  | 'small'
   /** Not cleaned: too little is dirty. */
   | 'below-ratio'
   /** Not cleaned: what may be cleaned is clean. */
@@ -79,6 +89,7 @@ export interface PlanRow {
   readonly aboveRatio?: boolean
   readonly lagOver?: boolean
   readonly horizonOver?: boolean
+  readonly small?: boolean
   readonly reason: PlanReason
 }
 
@@ -89,7 +100,8 @@ export const PLAN_ROWS: readonly PlanRow[] = [
   { dirty: true, lagOver: false, aboveRatio: false, horizonOver: true, reason: 'horizon' },
   { dirty: true, lagOver: false, aboveRatio: false, horizonOver: false, reason: 'below-ratio' },
   { dirty: false, horizonOver: true, reason: 'horizon' },
-  { dirty: false, horizonOver: false, reason: 'clean' },
+  { dirty: false, horizonOver: false, small: true, reason: 'small' },
+  { dirty: false, horizonOver: false, small: false, reason: 'clean' },
 ]
 
 export function matchesPlanRow(row: PlanRow, facts: PlanFacts): boolean {
@@ -97,7 +109,8 @@ export function matchesPlanRow(row: PlanRow, facts: PlanFacts): boolean {
     row.dirty === facts.dirty &&
     (row.aboveRatio ?? facts.aboveRatio) === facts.aboveRatio &&
     (row.lagOver ?? facts.lagOver) === facts.lagOver &&
-    (row.horizonOver ?? facts.horizonOver) === facts.horizonOver
+    (row.horizonOver ?? facts.horizonOver) === facts.horizonOver &&
+    (row.small ?? facts.small) === facts.small
   )
 }
 
@@ -106,6 +119,8 @@ export interface CleanPlan {
   readonly reason: PlanReason
   /** How many segments, from the first on, a round takes; 0: none may be cleaned, not even when it is asked for. */
   readonly segmentCount: number
+  /** How many it leaves at most. */
+  readonly groupCount: number
   /** Evidence up to here was applied everywhere. */
   readonly dirtyOffset: number
   /** A segment's base offset: where a round ends. */
@@ -133,14 +148,16 @@ export function planClean(log: PlanLog, settings: PlanSettings, times: PlanTimes
     dirtyBytes += segment.sizeBytes
     if (segment.oldestMs >= 0) oldestMs = Math.min(oldestMs, segment.oldestMs)
   }
+  const groupCount = countGroups(segments.slice(0, segmentCount), endOffset, settings)
   const dirtyRatio = allBytes === 0 ? 0 : dirtyBytes / allBytes
   const reason = reasonFor({
     dirty: dirtyBytes > 0,
     aboveRatio: dirtyRatio > settings.minCleanableDirtyRatio,
     lagOver: oldestMs < times.nowMs - settings.maxCompactionLagMs,
     horizonOver: revisitMs <= times.horizonsOverMs,
+    small: groupCount < segmentCount && allBytes <= ((segmentCount - groupCount) * settings.segmentBytes) / SMALL_SHARE,
   })
-  return { reason, segmentCount, dirtyOffset, endOffset, dirtyBytes, dirtyRatio }
+  return { reason, segmentCount, groupCount, dirtyOffset, endOffset, dirtyBytes, dirtyRatio }
 }
 
 /** How many segments lie wholly below `offset`; the active one never does. */
@@ -177,12 +194,30 @@ function countOldEnough(
   return count
 }
 
+/** How many segments these come to, when each has indexes as large as its size allows. */
+function countGroups(segments: readonly PlanSegment[], endOffset: number, settings: PlanSettings): number {
+  const entryEvery = Math.max(settings.indexIntervalBytes, RECORDS)
+  const bounded = segments.map((segment) => {
+    const entries = Math.floor(segment.sizeBytes / entryEvery)
+    const [offsetIndexBytes, timeIndexBytes] = [entries * OFFSET_ENTRY_SIZE, (entries + 1) * TIME_ENTRY_SIZE]
+    return { ...segment, offsetIndexBytes, timeIndexBytes }
+  })
+  return groupSegments(bounded, endOffset, settings).length
+}
+
 function reasonFor(facts: PlanFacts): PlanReason {
   return PLAN_ROWS.find((row) => matchesPlanRow(row, facts))!.reason
 }
 
 /** In which order logs are cleaned, by their reason; those with equal ranks by their dirty ratio. */
-const RANKS: Readonly<Record<PlanReason, number>> = { lag: 3, dirty: 2, horizon: 1, 'below-ratio': 0, clean: 0 }
+const RANKS: Readonly<Record<PlanReason, number>> = {
+  lag: 4,
+  dirty: 3,
+  horizon: 2,
+  small: 1,
+  'below-ratio': 0,
+  clean: 0,
+}
 
 /** Which of the logs with these plans is cleaned next; -1: none. */
 export function chooseLog(plans: readonly CleanPlan[]): number {

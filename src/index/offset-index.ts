@@ -17,7 +17,7 @@ import type { Layout } from '../base/layout.ts'
 
 const RELATIVE_OFFSET = 0
 const POSITION = RELATIVE_OFFSET + 4
-const ENTRY_SIZE = POSITION + 4
+export const OFFSET_ENTRY_SIZE: number = POSITION + 4
 
 export const OFFSET_INDEX_LAYOUT: Layout = [
   ['relative offset', RELATIVE_OFFSET, 4],
@@ -41,7 +41,7 @@ export class OffsetIndex {
 
   /** `maxBytes` is the size that the file may reach (`segment.index.bytes`). */
   constructor(maxBytes: number = DEFAULT_INDEX_BYTES) {
-    this.#maxEntries = Math.floor(maxBytes / ENTRY_SIZE)
+    this.#maxEntries = Math.floor(maxBytes / OFFSET_ENTRY_SIZE)
   }
 
   get count(): number {
@@ -109,11 +109,11 @@ export class OffsetIndex {
 
   /** The bytes of `.index`. */
   encode(): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(this.#count * ENTRY_SIZE)
+    const bytes = new Uint8Array(this.#count * OFFSET_ENTRY_SIZE)
     const view = new DataView(bytes.buffer)
     for (let i = 0; i < this.#count; i++) {
-      view.setInt32(i * ENTRY_SIZE + RELATIVE_OFFSET, this.#entries[i * 2]!)
-      view.setInt32(i * ENTRY_SIZE + POSITION, this.#entries[i * 2 + 1]!)
+      view.setInt32(i * OFFSET_ENTRY_SIZE + RELATIVE_OFFSET, this.#entries[i * 2]!)
+      view.setInt32(i * OFFSET_ENTRY_SIZE + POSITION, this.#entries[i * 2 + 1]!)
     }
     return bytes
   }
@@ -128,15 +128,15 @@ export class OffsetIndex {
     lastRelativeOffset: number,
     maxBytes: number = DEFAULT_INDEX_BYTES,
   ): OffsetIndex | undefined {
-    if (bytes.byteLength % ENTRY_SIZE !== 0) return undefined
-    const count = bytes.byteLength / ENTRY_SIZE
+    if (bytes.byteLength % OFFSET_ENTRY_SIZE !== 0) return undefined
+    const count = bytes.byteLength / OFFSET_ENTRY_SIZE
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const entries = count === 0 ? NONE : new Int32Array(count * 2)
     let offsetBefore = -1
     let positionBefore = 0
     for (let i = 0; i < count; i++) {
-      const relativeOffset = view.getInt32(i * ENTRY_SIZE + RELATIVE_OFFSET)
-      const position = view.getInt32(i * ENTRY_SIZE + POSITION)
+      const relativeOffset = view.getInt32(i * OFFSET_ENTRY_SIZE + RELATIVE_OFFSET)
+      const position = view.getInt32(i * OFFSET_ENTRY_SIZE + POSITION)
       if (relativeOffset <= offsetBefore || position <= positionBefore) return undefined
       if (relativeOffset > lastRelativeOffset || position >= logLength) return undefined
       entries[i * 2] = offsetBefore = relativeOffset

@@ -20,7 +20,7 @@ import { DEFAULT_INDEX_BYTES, MAX_RELATIVE_OFFSET } from './offset-index.ts'
 
 const TIMESTAMP = 0
 const RELATIVE_OFFSET = TIMESTAMP + 8
-const ENTRY_SIZE = RELATIVE_OFFSET + 4
+export const TIME_ENTRY_SIZE: number = RELATIVE_OFFSET + 4
 
 export const TIME_INDEX_LAYOUT: Layout = [
   ['timestamp', TIMESTAMP, 8],
@@ -39,7 +39,7 @@ export class TimeIndex {
 
   /** `maxBytes` is the size that the file may reach (`segment.index.bytes`). */
   constructor(maxBytes: number = DEFAULT_INDEX_BYTES) {
-    this.#maxEntries = Math.floor(maxBytes / ENTRY_SIZE)
+    this.#maxEntries = Math.floor(maxBytes / TIME_ENTRY_SIZE)
   }
 
   get count(): number {
@@ -87,11 +87,11 @@ export class TimeIndex {
 
   /** The bytes of `.timeindex`. */
   encode(): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(this.#count * ENTRY_SIZE)
+    const bytes = new Uint8Array(this.#count * TIME_ENTRY_SIZE)
     const view = new DataView(bytes.buffer)
     for (let i = 0; i < this.#count; i++) {
-      writeInt64(view, i * ENTRY_SIZE + TIMESTAMP, this.#timestamps[i]!)
-      view.setInt32(i * ENTRY_SIZE + RELATIVE_OFFSET, this.#relativeOffsets[i]!)
+      writeInt64(view, i * TIME_ENTRY_SIZE + TIMESTAMP, this.#timestamps[i]!)
+      view.setInt32(i * TIME_ENTRY_SIZE + RELATIVE_OFFSET, this.#relativeOffsets[i]!)
     }
     return bytes
   }
@@ -105,16 +105,16 @@ export class TimeIndex {
     lastRelativeOffset: number,
     maxBytes: number = DEFAULT_INDEX_BYTES,
   ): TimeIndex | undefined {
-    if (bytes.byteLength % ENTRY_SIZE !== 0) return undefined
-    const count = bytes.byteLength / ENTRY_SIZE
+    if (bytes.byteLength % TIME_ENTRY_SIZE !== 0) return undefined
+    const count = bytes.byteLength / TIME_ENTRY_SIZE
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const index = new TimeIndex(maxBytes)
     if (count === 0) return index
     index.#timestamps = new Float64Array(count)
     index.#relativeOffsets = new Int32Array(count)
     for (; index.#count < count; index.#count++) {
-      const timestamp = readInt64(view, index.#count * ENTRY_SIZE + TIMESTAMP)
-      const relativeOffset = view.getInt32(index.#count * ENTRY_SIZE + RELATIVE_OFFSET)
+      const timestamp = readInt64(view, index.#count * TIME_ENTRY_SIZE + TIMESTAMP)
+      const relativeOffset = view.getInt32(index.#count * TIME_ENTRY_SIZE + RELATIVE_OFFSET)
       if (!Number.isSafeInteger(timestamp) || timestamp <= index.lastTimestamp) return undefined
       if (relativeOffset <= index.lastRelativeOffset || relativeOffset > lastRelativeOffset) return undefined
       index.#timestamps[index.#count] = timestamp

@@ -12,7 +12,14 @@ import {
 } from '../../src/cleaner/plan.ts'
 
 const NOW = 1_000_000
-const SETTINGS = { minCleanableDirtyRatio: 0.5, minCompactionLagMs: 0, maxCompactionLagMs: Infinity }
+const SETTINGS = {
+  segmentBytes: 250,
+  segmentIndexBytes: 100,
+  indexIntervalBytes: 50,
+  minCleanableDirtyRatio: 0.5,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: Infinity,
+}
 const TIMES = { nowMs: NOW, horizonsOverMs: NOW }
 
 const segment = (baseOffset: number, facts: Partial<PlanSegment> = {}): PlanSegment => ({
@@ -40,12 +47,13 @@ test('exactly one row matches every input, and every row is reached', () => {
   for (const dirty of truth)
     for (const aboveRatio of truth)
       for (const lagOver of truth)
-        for (const horizonOver of truth) {
-          const facts: PlanFacts = { dirty, aboveRatio, lagOver, horizonOver }
-          const rows = PLAN_ROWS.filter((row) => matchesPlanRow(row, facts))
-          expect([facts, rows.length]).toEqual([facts, 1])
-          reached.add(PLAN_ROWS.indexOf(rows[0]!))
-        }
+        for (const horizonOver of truth)
+          for (const small of truth) {
+            const facts: PlanFacts = { dirty, aboveRatio, lagOver, horizonOver, small }
+            const rows = PLAN_ROWS.filter((row) => matchesPlanRow(row, facts))
+            expect([facts, rows.length]).toEqual([facts, 1])
+            reached.add(PLAN_ROWS.indexOf(rows[0]!))
+          }
   expect(reached.size).toBe(PLAN_ROWS.length)
 })
 
@@ -117,15 +125,48 @@ describe('what makes a round due', () => {
   })
 })
 
-test('the log past its longest lag goes first, then the dirtiest, then one with something held back', () => {
-  const one = (reason: CleanPlan['reason'], dirtyRatio: number): CleanPlan => ({
-    ...{ reason, dirtyRatio, segmentCount: 1, dirtyOffset: 0, endOffset: 10, dirtyBytes: 1 },
+describe('small segments of a log where nothing is dirty', () => {
+  const of = (count: number, sizeBytes: number): PlanSegment[] =>
+    range(count).map((n) => segment(n * 10, { sizeBytes, cleanedUpTo: 1e6 }))
+  const range = (count: number): number[] => Array.from({ length: count + 1 }, (_, n) => n)
+
+  test('become fewer as soon as that writes half of what could be in those that go', () => {
+    expect(plan(of(4, 60))).toMatchObject({ reason: 'small', segmentCount: 4, groupCount: 1 })
+    expect(plan(of(2, 62))).toMatchObject({ reason: 'small', groupCount: 1 })
+    expect(plan(of(2, 63))).toMatchObject({ reason: 'clean', groupCount: 1 })
+    expect(plan(of(6, 83))).toMatchObject({ reason: 'small', groupCount: 2 })
+    expect(plan(of(6, 84))).toMatchObject({ reason: 'clean', segmentCount: 6, groupCount: 3 })
   })
-  const plans = [one('below-ratio', 0.9), one('horizon', 0.9), one('dirty', 0.6), one('dirty', 0.8), one('lag', 0.1)]
-  expect(chooseLog(plans)).toBe(4)
-  expect(chooseLog(plans.slice(0, 4))).toBe(3)
-  expect(chooseLog(plans.slice(0, 2))).toBe(1)
-  expect(chooseLog(plans.slice(0, 1))).toBe(-1)
+
+  test('stay where nothing would become one, by indexes that are as large as they can be, or by offsets', () => {
+    expect(plan(of(3, 200))).toMatchObject({ reason: 'clean', segmentCount: 3, groupCount: 3 })
+    // One entry each in the index of times, whatever the size.
+    expect(plan(of(2, 20), { segmentIndexBytes: 23 })).toMatchObject({ reason: 'clean', groupCount: 2 })
+    expect(plan(of(2, 20), { segmentIndexBytes: 24 })).toMatchObject({ reason: 'small', groupCount: 1 })
+    expect(plan(of(2, 61), { segmentIndexBytes: 47 })).toMatchObject({ reason: 'clean', groupCount: 2 })
+    expect(plan(of(2, 61), { segmentIndexBytes: 48 })).toMatchObject({ reason: 'small', groupCount: 1 })
+    const far = [segment(0, { sizeBytes: 20, cleanedUpTo: 1e12 }), segment(2 ** 31, { sizeBytes: 20 })]
+    expect(plan([...far, segment(2 ** 31 + 1)], {}, 2 ** 31)).toMatchObject({ reason: 'clean', groupCount: 1 })
+    expect(plan([...far, segment(2 ** 31 + 1, {})].map((it) => ({ ...it, cleanedUpTo: 1e12 })))).toMatchObject({
+      ...{ reason: 'clean', segmentCount: 2, groupCount: 2 },
+    })
+  })
+
+  test('wait for a round that something dirty calls for', () => {
+    const dirty = segment(40, { sizeBytes: 200 })
+    const clean = of(4, 60).slice(0, 4).map((it) => ({ ...it, cleanedUpTo: 40 })) // prettier-ignore
+    expect(plan([...clean, dirty, segment(50)])).toMatchObject({ reason: 'below-ratio', groupCount: 2 })
+  })
+})
+
+test('first comes the log past its longest lag, then the dirtiest, then what was held back, then small segments', () => {
+  const one = (reason: CleanPlan['reason'], dirtyRatio: number): CleanPlan => ({
+    ...{ reason, dirtyRatio, segmentCount: 1, groupCount: 1, dirtyOffset: 0, endOffset: 10, dirtyBytes: 1 },
+  })
+  const due = [one('small', 0.95), one('horizon', 0.9), one('dirty', 0.6), one('dirty', 0.8), one('lag', 0.1)]
+  const plans = [one('clean', 1), one('below-ratio', 0.99), ...due]
+  for (const last of [6, 5]) expect(chooseLog(plans.slice(0, last + 1))).toBe(last)
+  expect([4, 3, 2, 1].map((last) => chooseLog(plans.slice(0, last + 1)))).toEqual([4, 3, 2, -1])
 })
 
 describe('groups', () => {

@@ -7,7 +7,15 @@ import { errnoOf } from '../../src/base/errors.ts'
 import type { SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
 import type { OperationKind } from '../../src/base/sim-core.ts'
 import { errnoError } from '../../src/base/sim-errno.ts'
-import { defineTopic, openStore, utf8, type Store, type Topic, type TopicConfig } from '../../src/varve.ts'
+import {
+  defineTopic,
+  openStore,
+  utf8,
+  type CleanReport,
+  type Store,
+  type Topic,
+  type TopicConfig,
+} from '../../src/varve.ts'
 import { collected } from '../support/collected.ts'
 import { all, range, rejected, Simulated } from './rig.ts'
 
@@ -119,6 +127,30 @@ describe('a forced cleaning', () => {
     ])
     expect(namesIn(place.fileSystem).filter((name) => /\.(cleaned|swap|deleted)$/.test(name))).toEqual([])
   })
+
+  it.each(['asked again', 'left alone'])(
+    'makes one of the segments that it has left empty, when it is %s',
+    async (how) => {
+      const place = new Simulated()
+      await using store = await place.open()
+      const topic = await statesOf(store)
+      await update(topic, 0, 300, 5)
+      await withClock(place, topic.clean({ force: true }))
+      const first = topic.partition(0).segments()
+      expect(first.length).toBeGreaterThan(10)
+      const left = await pairs(topic)
+      const passes = heard('asyncEnd')
+      if (how === 'asked again') await withClock(place, topic.clean({ force: true }))
+      else await place.clock.advance(LOOK_MS)
+      expect(topic.partition(0).segments()).toMatchObject([{ baseOffset: 0, nextOffset: 300, cleanedUpTo: 300 }, {}])
+      // And then it is done.
+      for (let look = 0; look < 3; look++) await place.clock.advance(LOOK_MS)
+      expect(await withClock(place, topic.clean({ force: true }))).toEqual(NOTHING)
+      expect(passes.filter((pass) => (pass as { report: CleanReport }).report.readRecords > 0)).toHaveLength(1)
+      expect(await pairs(topic)).toEqual(left)
+      expect(await collected(store.verify({ deep: true }))).toEqual([])
+    },
+  )
 
   it('twice, with deleteRetentionMs 0, leaves nothing of a deleted key', async () => {
     const place = new Simulated()

@@ -41,7 +41,14 @@ interface LifeProducer {
   last: { epoch: number; lastOffset: number } | undefined
 }
 
-const SETTINGS = { minCleanableDirtyRatio: 0.5, minCompactionLagMs: 0, maxCompactionLagMs: 1_000_000 }
+const LIMITS = { segmentBytes: SEGMENT_BYTES, segmentIndexBytes: INDEX_BYTES }
+const SETTINGS = {
+  ...LIMITS,
+  indexIntervalBytes: 4096,
+  minCleanableDirtyRatio: 0.5,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: 1_000_000,
+}
 const buffer = emptyBuffer(1 << 16)
 const builder = new BatchBuilder()
 const hasher = new KeyHasher(new Uint8Array(16).fill(7))
@@ -77,7 +84,7 @@ export class CleanerLife {
     for (let round = 0; round < 12; round++) {
       this.now += RETENTION_MS
       const { reason } = this.plan()
-      if (round === 0 || reason === 'horizon' || reason === 'dirty') {
+      if (round === 0 || reason === 'horizon' || reason === 'dirty' || reason === 'small') {
         await this.clean({
           kind: 'clean',
           mapBytes: round % 2 === 0 ? 0 : 1 << 16,
@@ -247,10 +254,7 @@ export class CleanerLife {
     }
     const options = { ...common, ...pace, evidence, aborted }
     const inRound = taken.filter((segment) => segment.baseOffset < evidence.upTo)
-    const groups = groupSegments(inRound, this.segments[inRound.length]!.baseOffset, {
-      segmentBytes: SEGMENT_BYTES,
-      segmentIndexBytes: INDEX_BYTES,
-    })
+    const groups = groupSegments(inRound, this.segments[inRound.length]!.baseOffset, LIMITS)
     const roundEnd = this.segments[inRound.length]!.baseOffset
     const before = this.batches.filter((batch) => batch.baseOffset < roundEnd)
     const expected = cleanModel(before, { ...common, upTo: evidence.upTo, newest, provesTo })
