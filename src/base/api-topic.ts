@@ -162,7 +162,8 @@ export interface KeyedTopic<K, V, N extends string = string, KIn = K> extends Re
   get(key: KIn & {}, options?: Signal): Promise<LiveRecord<K, V, N> | undefined>
   /**
    * As `get`, at once. Throws KEY_MAP_OFF without a key map or while it is being built, and WOULD_BLOCK when the record
-   * cannot be had at once, or is damaged: await `get` then, which tells.
+   * cannot be had at once, or is damaged, or is a deletion that cleaning takes away at this moment: await `get` then,
+   * which tells.
    */
   getSync(key: KIn & {}): LiveRecord<K, V, N> | undefined
   /**
