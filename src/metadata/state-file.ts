@@ -29,6 +29,7 @@ export const STATE_KINDS = {
   writer: 4,
   clock: 5,
   adopting: 6,
+  remote: 7,
 } as const
 
 export type StateKind = keyof typeof STATE_KINDS

@@ -65,6 +65,13 @@ export class StateReader {
     return value
   }
 
+  /** The same, or null. */
+  bytesOrNull(length?: number): Uint8Array | null {
+    if (this.#fields[this.#next] !== null) return this.bytes(length)
+    this.#next++
+    return null
+  }
+
   /** A list of integers; `length` of them when that is given. */
   integers(least = 0, length?: number): readonly number[] {
     const value = this.#take()
