@@ -26,8 +26,8 @@
  *   4       8     next offset
  *
  * Owns     the bytes of both. A chunk repeats all records since the snapshot that it names, so the newest chunk and its
- *          snapshot are all there is to read; a snapshot holds the fewest records that say the same as everything up to
- *          the chunk whose sequence it bears.
+ *          snapshot are all there is to read. A snapshot holds the fewest records that say the same as everything up to
+ *          the chunk of its own sequence, which is the first to name it and has no records.
  * Holds    A chunk is a cut (rule C1): it names a position of the journal, and the ends of the logs up to which
  *          everything below that position is in the bucket. Lengths and counts are checked against the bytes that are
  *          there before anything is allocated for them. Unknown or left over bytes are damage.
@@ -119,9 +119,9 @@ export interface CommitObject {
   readonly nonce: Uint8Array
   /** Of its writer. */
   readonly epoch: number
-  /** From 1. Of a snapshot: that of the last chunk that is in it. */
+  /** From 1. Of a snapshot: that of the chunk that it comes with. */
   readonly sequence: number
-  /** Hash of the chunk before, 0n for the first one. Of a snapshot: of the last chunk that is in it. */
+  /** Hash of the chunk before, 0n for the first one. */
   readonly previous: bigint
   /** What the records go on from; `null`: from nothing. */
   readonly snapshot: SnapshotPlace | null
@@ -196,9 +196,8 @@ export function decodeCommit(bytes: Uint8Array, path: string): StoredCommit {
   const numbers = [sequence, snapshotSequence, epoch, journal.epoch, journal.sequence]
   if (kind === undefined) throw damagedCommit(path, 'is of a kind that there is not')
   if (!numbers.every(isCount) || sequence === 0) throw damagedCommit(path, 'holds a number out of range')
-  // A chunk follows its snapshot, and a snapshot goes on from nothing.
-  const latest = kind === 'chunk' ? sequence - 1 : 0
-  if (snapshotSequence > latest) throw damagedCommit(path, 'names a snapshot that is not behind it')
+  const latest = kind === 'chunk' ? sequence : 0
+  if (snapshotSequence > latest) throw damagedCommit(path, 'names a snapshot that is newer than itself')
   const snapshot = {
     sequence: snapshotSequence,
     nonce: bytes.slice(SNAPSHOT_NONCE, SNAPSHOT_HASH),

@@ -110,7 +110,7 @@ describe('what is not one is refused', () => {
     ['a kind that there is not', 'kind', [0, 3]],
     ['sequence 0', 'sequence', [0, 0, 0, 0, 0, 0, 0, 0]],
     ['an epoch beyond what is exact', 'epoch', [0x7f, 0, 0, 0, 0, 0, 0, 0]],
-    ['a snapshot of its own', 'snapshot sequence', [0, 0, 0, 0, 0, 0, 0, 5]],
+    ['a snapshot that is newer', 'snapshot sequence', [0, 0, 0, 0, 0, 0, 0, 6]],
     ['four billion ends', 'end count', [0xff, 0xff, 0xff, 0xff]],
     ['four billion records', 'record count', [0xff, 0xff, 0xff, 0xff]],
     ['a record too few', 'record count', [0, 0, 0, 0]],

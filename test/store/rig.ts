@@ -4,11 +4,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect } from 'vitest'
+import { afterEach } from 'vitest'
 import { simulatedFileSystem, type SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
 import { TUNING, type TunableOpenOptions, type TuningOptions } from '../../src/options.ts'
-import { openStore, VarveError, type ErrorCode, type LogRecord, type Reader, type Store } from '../../src/varve.ts'
+import { openStore, type LogRecord, type Reader, type Store } from '../../src/varve.ts'
 import { seededRandom, testClock, type TestClock } from '../../src/testing.ts'
+
+export { rejected } from '../support/rejected.ts'
 
 /** A small ring: a store opens in a moment. */
 export const SMALL: TuningOptions = { journal: { fileBytes: 256 * 1024, fileCount: 4 }, groupBytes: 64 * 1024 }
@@ -47,18 +49,6 @@ export function freshDirectory(): string {
 afterEach(() => {
   for (const path of directories.splice(0)) rmSync(path, { recursive: true, force: true })
 })
-
-/** The VarveError of that code that `work` rejects with; anything else fails the test. */
-export async function rejected<const C extends ErrorCode>(code: C, work: Promise<unknown>): Promise<VarveError<C>> {
-  let done: unknown
-  try {
-    done = await work
-  } catch (error) {
-    if (VarveError.is(error, code)) return error
-    throw error
-  }
-  return expect.fail(`expected ${code}, it resolved with ${JSON.stringify(done)}`)
-}
 
 /** All that a reader hands out. */
 export async function all<K, V, N extends string>(reader: Reader<K, V, N>): Promise<LogRecord<K, V, N>[]> {
