@@ -14,7 +14,7 @@ import type { KeptHold } from '../metadata/remote-hold.ts'
 import { CommitLog } from './commit-log.ts'
 import type { JournalPosition, StoredCommit } from './commit-chunk.ts'
 import type { FenceState } from './fence-format.ts'
-import { Fence, fencedError, isSame, type Claim } from './fence.ts'
+import { Fence, fencedError, isSame, readFence, type Claim } from './fence.ts'
 import { findNewestChunk, missing, recoverCommits, type Commits } from './recover-commits.ts'
 
 /**
@@ -28,8 +28,10 @@ export async function attach(
   signal: AbortSignal,
 ): Promise<CommitLog> {
   const known = knownChunks(hold)
-  const mayTakeOver = async (fence: FenceState): Promise<void> => {
-    requireKnown(claim, fence, known, await newestUnder(claim.store, fence, signal))
+  const mayTakeOver = async (fence: FenceState): Promise<boolean> => {
+    const newest = await newestUnder(claim.store, fence, signal)
+    if (newest !== 'moved') requireKnown(claim, fence, known, newest)
+    return newest !== 'moved'
   }
   const fence = await Fence.take(claim, hold, mayTakeOver, signal)
   for (;;) {
@@ -46,14 +48,17 @@ function knownChunks(hold: KeptHold): readonly Uint8Array[] {
   return [...(chunk === null ? [] : [chunk]), ...triedChunks].map(({ nonce }) => nonce)
 }
 
+/** The newest chunk, while another may write; `moved`: it has just done so. */
 async function newestUnder(
   store: ObjectStore,
   fence: FenceState,
   signal: AbortSignal,
-): Promise<StoredCommit | undefined> {
+): Promise<StoredCommit | undefined | 'moved'> {
   const newest = await findNewestChunk(store, fence, signal)
-  if (newest === 'moved') throw missing(store, fence)
-  return newest
+  if (newest !== 'moved') return newest
+  const boundary = (await readFence(store, signal))?.state.boundary
+  if (boundary === fence.boundary) throw missing(store, fence)
+  return 'moved'
 }
 
 /** Nobody else deletes anything while the fence is ours: what is not there is lost. */

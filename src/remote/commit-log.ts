@@ -35,10 +35,6 @@ import type { Claim, Fence } from './fence.ts'
 import { remoteError, writeOwn } from './own-write.ts'
 import type { Commits } from './recover-commits.ts'
 
-/** Records beyond this many bytes are not repeated any more, but become a snapshot. */
-export const MAX_REPEATED_BYTES: number = 256 * 1024
-/** So many chunks without a snapshot at most: fewer than a page of a list. */
-export const MAX_CHUNKS: number = 256
 /** So many chunks that were tried may be remembered. */
 const MAX_TRIED = 16
 const PAGE = 1000
@@ -197,8 +193,9 @@ export class CommitLog {
       ends: this.logs.logIds().map((logId) => [logId, this.logs.endOf(logId)] as const),
     }
     const before = this.#newest?.snapshot ?? null
-    const isLong = this.#repeatedBytes + sizeOf(queued) > MAX_REPEATED_BYTES
-    if (!isLong && sequence - (before?.sequence ?? 0) < MAX_CHUNKS) {
+    const { repeatedBytes, chunks } = this.#claim.limits
+    const isLong = this.#repeatedBytes + sizeOf(queued) > repeatedBytes
+    if (!isLong && sequence - (before?.sequence ?? 0) < chunks) {
       const records = [...(this.#newest?.records ?? []), ...queued]
       const chunk: CommitObject = { ...head, kind: 'chunk', nonce: random.bytes(16), snapshot: before, records }
       return { chunk, bytes: encodeCommit(chunk), snapshot: undefined, isThere: false }

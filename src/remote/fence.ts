@@ -22,6 +22,16 @@ import { objectPath, readObject, remoteError, writeOwn } from './own-write.ts'
 /** Offsets that only this store has. */
 export type OwnRanges = ErrorDetails['STORE_FENCED']['ranges']
 
+/** When a snapshot takes the place of what chunks repeat. */
+export interface CommitLimits {
+  /** Beyond so many bytes of records. */
+  readonly repeatedBytes: number
+  /** Beyond so many chunks: fewer than a page of a list holds. */
+  readonly chunks: number
+}
+
+export const COMMIT_LIMITS: CommitLimits = { repeatedBytes: 256 * 1024, chunks: 256 }
+
 /** Who wants to write to which bucket. */
 export interface Claim {
   readonly store: ObjectStore
@@ -32,6 +42,7 @@ export interface Claim {
   /** Where it runs, for the messages of others. */
   readonly holder: string
   readonly takeOver: boolean
+  readonly limits: CommitLimits
   /** What to name when the fence is lost. */
   readonly ownRanges: () => OwnRanges
 }
@@ -83,18 +94,18 @@ export class Fence {
 
   /**
    * Takes the fence. `mayTakeOver` is asked, with the fence as it is, before it is taken from another holder, and
-   * throws if it must not be.
+   * throws if it must not be; `false` asks for another look at the fence.
    */
   static async take(
     claim: Claim,
     hold: KeptHold,
-    mayTakeOver: (fence: FenceState) => Promise<void>,
+    mayTakeOver: (fence: FenceState) => Promise<boolean>,
     signal: AbortSignal,
   ): Promise<Fence> {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const found = await readFence(claim.store, signal)
       if (found === undefined) await requireUnused(claim, hold, signal)
-      else if (checkClaim(claim, hold, found.state) === 'taken over') await mayTakeOver(found.state)
+      else if (checkClaim(claim, hold, found.state) === 'taken over' && !(await mayTakeOver(found.state))) continue
       const nonce = await announce(claim, hold, found?.state)
       const state = newState(claim, nonce, found?.state)
       const written = await writeOwn(claim.store, FENCE_NAME, encodeFence(state), found?.version ?? null, signal)
@@ -198,6 +209,8 @@ async function requireUnused(claim: Claim, hold: KeptHold, signal: AbortSignal):
   for (const prefix of [META_PREFIX, DATA_PREFIX]) {
     const names = await listSome(store, prefix, signal)
     if (names.length === 0) continue
+    // Another one may have come first, and what was found is behind its fence.
+    if ((await readFence(store, signal)) !== undefined) return
     const message =
       `${store.place} is already in use: it has no fence, but holds ${names[0]!}. ` +
       'Choose a prefix that is empty, or bring the fence back.'

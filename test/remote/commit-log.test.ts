@@ -3,8 +3,9 @@ import { MemoryObjectStore } from '../../src/base/memory-object-store.ts'
 import { initHashes } from '../../src/base/xxh64.ts'
 import type { RemoteSegment } from '../../src/metadata/remote-record.ts'
 import { chunkName, parseMetaName } from '../../src/remote/bucket-names.ts'
-import { MAX_CHUNKS, MAX_REPEATED_BYTES, type CommitLog } from '../../src/remote/commit-log.ts'
+import type { CommitLog } from '../../src/remote/commit-log.ts'
 import { decodeCommit } from '../../src/remote/commit-chunk.ts'
+import { COMMIT_LIMITS } from '../../src/remote/fence.ts'
 import { readCommits } from '../../src/remote/recover-commits.ts'
 import { recordOf, segmentOf } from '../support/remote-records.ts'
 import { clientOf, commit, Directory, signal } from '../support/remote-directory.ts'
@@ -100,7 +101,7 @@ describe('chunks do not grow, and old ones go', () => {
       const part = Array.from({ length: 200 }, (_, j) => (i * 200 + j) * 10)
       await commit(log, ...part.map((base) => segmentOf(base, base + 10)))
       const sizes = kept(store).chunks.map((sequence) => store.bucket.objects.get(chunkName(sequence))!.bytes.length)
-      expect(Math.max(...sizes)).toBeLessThan(MAX_REPEATED_BYTES * 1.1)
+      expect(Math.max(...sizes)).toBeLessThan(COMMIT_LIMITS.repeatedBytes * 1.1)
     }
     expect(kept(store).snapshots).toHaveLength(1)
     expect((await segmentsIn(store)).map((segment) => segment.baseOffset)).toEqual(
@@ -111,13 +112,13 @@ describe('chunks do not grow, and old ones go', () => {
   test('and after many chunks: one page of a list holds all', async () => {
     const store = new MemoryObjectStore()
     const log = await new Directory('here').attach(store)
-    for (let i = 0; i < 2 * MAX_CHUNKS + 10; i++) {
+    for (let i = 0; i < 2 * COMMIT_LIMITS.chunks + 10; i++) {
       await commit(log, segmentOf(i * 10, i * 10 + 10))
       const { chunks, snapshots } = kept(store)
-      expect(chunks.length).toBeLessThanOrEqual(MAX_CHUNKS)
+      expect(chunks.length).toBeLessThanOrEqual(COMMIT_LIMITS.chunks)
       expect(snapshots.length).toBeLessThanOrEqual(1)
     }
-    expect((await segmentsIn(store)).length).toBe(2 * MAX_CHUNKS + 10)
+    expect((await segmentsIn(store)).length).toBe(2 * COMMIT_LIMITS.chunks + 10)
   })
 
   test('a bucket that fails while old ones go loses nothing, and they go later', async () => {

@@ -7,7 +7,7 @@ import { KeptHold, newRemoteHold, type RemoteHold } from '../../src/metadata/rem
 import type { RemoteSegment } from '../../src/metadata/remote-record.ts'
 import { attach } from '../../src/remote/attach.ts'
 import type { CommitLog } from '../../src/remote/commit-log.ts'
-import type { Claim, OwnRanges } from '../../src/remote/fence.ts'
+import { COMMIT_LIMITS, type Claim, type CommitLimits, type OwnRanges } from '../../src/remote/fence.ts'
 import { recordOf } from './remote-records.ts'
 
 const STORE_ID = new Uint8Array(16).fill(0xaa)
@@ -20,9 +20,10 @@ export class Directory {
   epoch = -1
   storeId: Uint8Array = STORE_ID
   ranges: OwnRanges = []
+  limits: CommitLimits = COMMIT_LIMITS
   random: Random = seededRandom(++seeds)
-  /** Called before the hold is durable; throws when the directory is gone. */
-  beforeKeep: () => void = () => undefined
+  /** How a hold becomes durable, which `makeDurable` does. */
+  keep: (makeDurable: () => void) => Promise<void> = async (makeDurable) => makeDurable()
 
   constructor(place: string) {
     this.place = place
@@ -47,21 +48,17 @@ export class Directory {
   }
 
   claim(store: ObjectStore, options: { takeOver?: boolean } = {}): Claim {
-    const { storeId, random, epoch, place } = this
+    const { storeId, random, epoch, place, limits } = this
     const takeOver = options.takeOver ?? false
-    return { store, storeId, random, epoch, holder: place, takeOver, ownRanges: () => this.ranges }
+    return { store, storeId, random, epoch, holder: place, takeOver, limits, ownRanges: () => this.ranges }
   }
 
   keptHold(): KeptHold {
-    return new KeptHold(this.hold, this.place, (hold) => {
-      try {
-        this.beforeKeep()
-      } catch (error) {
-        return Promise.reject(error as Error)
-      }
-      this.hold = hold
-      return Promise.resolve()
-    })
+    return new KeptHold(this.hold, this.place, (hold) =>
+      this.keep(() => {
+        this.hold = hold
+      }),
+    )
   }
 }
 
