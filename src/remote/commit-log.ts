@@ -32,7 +32,7 @@ import {
   type StoredCommit,
 } from './commit-chunk.ts'
 import type { Claim, Fence } from './fence.ts'
-import { remoteError, writeOwn } from './own-write.ts'
+import { objectPath, remoteError, writeOwn } from './own-write.ts'
 import type { Commits } from './recover-commits.ts'
 
 /** So many chunks that were tried may be remembered. */
@@ -146,10 +146,7 @@ export class CommitLog {
     const { chunk, bytes, snapshot } = attempt
     if (!attempt.isThere) {
       await this.#announce(chunk)
-      if (snapshot !== undefined) {
-        const { kind } = await writeOwn(store, snapshot.name, snapshot.bytes, null, signal)
-        invariant(kind === 'ours', 'a snapshot under a name that nobody else has')
-      }
+      if (snapshot !== undefined) await this.#putSnapshot(snapshot.name, snapshot.bytes, signal)
       const { kind } = await writeOwn(store, chunkName(chunk.sequence), bytes, null, signal)
       if (kind === 'other') {
         await this.#fence.check(signal)
@@ -160,6 +157,16 @@ export class CommitLog {
     await this.#fence.check(signal)
     this.#acknowledge(attempt)
     return true
+  }
+
+  /** Step 2. Nobody else writes under its name, but who holds the fence now may have collected it already. */
+  async #putSnapshot(name: string, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { store } = this.#claim
+    const written = await writeOwn(store, name, bytes, null, signal)
+    if (written.kind === 'ours') return
+    await this.#fence.check(signal)
+    const message = `${objectPath(store, name)} was there and is gone. Try again later.`
+    throw new VarveError('REMOTE_UNAVAILABLE', message, { object: name }, { outcome: 'indefinite' })
   }
 
   /** Writes down the chunk that is about to be tried, and that the one before is there. */

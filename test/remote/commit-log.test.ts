@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { MemoryObjectStore } from '../../src/base/memory-object-store.ts'
+import type { ListedObject, ListOptions, ReadOptions, ReadResult } from '../../src/base/object-store.ts'
 import { initHashes } from '../../src/base/xxh64.ts'
 import type { RemoteSegment } from '../../src/metadata/remote-record.ts'
 import { chunkName, parseMetaName } from '../../src/remote/bucket-names.ts'
@@ -244,6 +245,38 @@ describe('what is damaged is not believed', () => {
       await rejected('REMOTE_UNAVAILABLE', readCommits(store, signal()))
     }
   })
+})
+
+/** A reader to whom something happens before it reads an object, and whose lists show only the first chunk. */
+class Interrupted extends MemoryObjectStore {
+  before: ((name: string) => Promise<void>) | undefined
+
+  override async read(name: string, options: ReadOptions): Promise<ReadResult> {
+    await this.before?.(name)
+    return super.read(name, options)
+  }
+
+  override async list(prefix: string, options: ListOptions): Promise<ListedObject[]> {
+    return (await super.list(prefix, options)).slice(0, 1)
+  }
+}
+
+test('a reader is not shown a chunk under a number that was deleted meanwhile', async () => {
+  const store = new MemoryObjectStore()
+  const directory = new Directory('here')
+  const log = await directory.attach(store)
+  const winner = await directory.copy('there').attach(clientOf(store), { takeOver: true })
+  const reader = new Interrupted(store.bucket)
+  reader.before = async (name) => {
+    if (name !== chunkName(log.sequence + 1)) return
+    reader.before = undefined
+    await commitToSnapshot(store, winner)
+    log.append([recordOf('copy-finished', segmentOf(0, 777))], NOW)
+    await rejected('STORE_FENCED', log.flush(signal()))
+  }
+  const { logs } = await readCommits(reader, signal())
+  expect(reader.before).toBeUndefined()
+  expect(logs.endOf(1)).toBe(winner.logs.endOf(1))
 })
 
 test('a list that lags hides no commit', async () => {

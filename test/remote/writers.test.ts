@@ -19,6 +19,7 @@ const MUST_REACH: readonly string[] = [
   'diverged',
   'with a snapshot',
   'the bucket was away',
+  'a reader beside writers',
   'a boundary was raised',
   'a deleted number was taken again',
 ]

@@ -7,12 +7,13 @@
 import { expect } from 'vitest'
 import { VarveError } from '../../src/base/errors.ts'
 import type { ObjectStore } from '../../src/base/object-store.ts'
+import type { RemoteLogs } from '../../src/metadata/remote-logs.ts'
 import type { RemoteRecord, RemoteSegment } from '../../src/metadata/remote-record.ts'
 import { DATA_PREFIX, dataName, FENCE_NAME, parseDataName, parseMetaName } from '../../src/remote/bucket-names.ts'
 import type { CommitLog } from '../../src/remote/commit-log.ts'
 import { decodeFence } from '../../src/remote/fence-format.ts'
 import { readCommits } from '../../src/remote/recover-commits.ts'
-import { signal, type Directory } from './remote-directory.ts'
+import { Directory, signal } from './remote-directory.ts'
 import { recordOf, segmentOf } from './remote-records.ts'
 import { World, type Worker } from './remote-world.ts'
 
@@ -55,9 +56,10 @@ class Run {
     if (this.failure !== undefined) throw this.failure as Error
   }
 
-  /** A process on a directory that has none, now and then on a copy. */
+  /** A process on a directory that has none, now and then on a copy; or a reader beside them. */
   #start(): void {
     const { world } = this
+    if (this.#workers.size > 0 && world.draw(3) === 0) return this.#startReader()
     const busy = new Set([...this.#workers].map((worker) => worker.directory))
     let idle = world.directories.filter((directory) => !busy.has(directory))
     if (this.#copies < MAX_COPIES && (idle.length === 0 || world.draw(4) === 0)) {
@@ -89,6 +91,29 @@ class Run {
     this.#workers.delete(worker)
   }
 
+  #startReader(): void {
+    const { world } = this
+    const worker = { directory: new Directory('reader'), name: `reader/${world.turn}`, sleepsUntil: 0 }
+    this.#workers.add(worker)
+    void this.#read(worker, world.clientOf(worker))
+  }
+
+  /** Reads a few times, with all faults, while others write. */
+  async #read(worker: Worker, store: ObjectStore): Promise<void> {
+    try {
+      for (let times = 0; times < 3; times++) {
+        const before = { added: new Map(this.acknowledged.added), withdrawn: new Set(this.acknowledged.withdrawn) }
+        const { logs } = await insist(this.world, () => readCommits(store, signal()))
+        this.#checkView(logs, before)
+        this.world.count('a reader beside writers')
+      }
+    } catch (error) {
+      // There may be no store yet.
+      if (!VarveError.is(error, 'INVALID_OPTION')) this.failure ??= error
+    }
+    this.#workers.delete(worker)
+  }
+
   /** A writer has started its epoch. */
   begun(log: CommitLog): void {
     expect(this.#starts.map((start) => start.epoch)).not.toContain(log.epoch)
@@ -110,11 +135,15 @@ class Run {
   /** What a reader recovers has everything that was acknowledged. */
   async checkReader(): Promise<Set<string>> {
     const { logs } = await readCommits(this.world.observer(), signal())
+    return this.#checkView(logs, this.acknowledged)
+  }
+
+  #checkView(logs: RemoteLogs, acknowledged: Acknowledged): Set<string> {
     const live = new Set(logs.logIds().flatMap((logId) => [...logs.segmentsOf(logId)].map(dataName)))
     const deleting = new Set(logs.deletes().map(dataName))
     const isGone = (name: string): boolean => !live.has(name) && !deleting.has(name) && !this.asked.has(name)
-    expect([...this.acknowledged.added.keys()].filter(isGone), 'acknowledged, and lost').toEqual([])
-    const withdrawn = [...this.acknowledged.withdrawn]
+    expect([...acknowledged.added.keys()].filter(isGone), 'acknowledged, and lost').toEqual([])
+    const withdrawn = [...acknowledged.withdrawn]
     expect(withdrawn.filter((name) => live.has(name)), 'withdrawn, and back').toEqual([]) // prettier-ignore
     return new Set([...live, ...deleting])
   }
@@ -207,22 +236,26 @@ class Writer {
     if (world.bucket.names().some((name) => parseMetaName(name)?.kind === 'snapshot')) world.count('with a snapshot')
   }
 
-  /** Again and again while the bucket is away. */
-  async #insist<T>(work: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await work()
-      } catch (error) {
-        const isAway = VarveError.is(error, 'REMOTE_UNAVAILABLE') || (error as Error).name === 'ObjectStoreError'
-        if (!isAway) throw error
-        this.#run.world.count('the bucket was away')
-      }
-    }
+  #insist<T>(work: () => Promise<T>): Promise<T> {
+    return insist(this.#run.world, work)
   }
 
   #newestSequence(): number {
     const chunks = this.#run.world.bucket.names().flatMap((name) => parseMetaName(name) ?? [])
     return Math.max(0, ...chunks.map((name) => name.sequence))
+  }
+}
+
+/** Again and again while the bucket is away. */
+async function insist<T>(world: World, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      const isAway = VarveError.is(error, 'REMOTE_UNAVAILABLE') || (error as Error).name === 'ObjectStoreError'
+      if (!isAway) throw error
+      world.count('the bucket was away')
+    }
   }
 }
 
