@@ -15,7 +15,7 @@ import { CommitLog } from './commit-log.ts'
 import type { JournalPosition, StoredCommit } from './commit-chunk.ts'
 import type { FenceState } from './fence-format.ts'
 import { Fence, fencedError, isSame, readFence, type Claim } from './fence.ts'
-import { findNewestChunk, missing, recoverCommits, type Commits } from './recover-commits.ts'
+import { broken, findNewestChunk, recoverCommits, type Commits } from './recover-commits.ts'
 
 /**
  * Attaches. `journal`: a position taken when everything below the ends in the bucket was durable. Throws STORE_FENCED,
@@ -57,7 +57,7 @@ async function newestUnder(
   const newest = await findNewestChunk(store, fence, signal)
   if (newest !== 'moved') return newest
   const boundary = (await readFence(store, signal))?.state.boundary
-  if (boundary === fence.boundary) throw missing(store, fence)
+  if (boundary === fence.boundary) throw broken(store, fence)
   return 'moved'
 }
 
@@ -66,7 +66,7 @@ async function commitsUnder(store: ObjectStore, fence: Fence, signal: AbortSigna
   const commits = await recoverCommits(store, fence.state, signal)
   if (commits !== 'moved') return commits
   await fence.check(signal)
-  throw missing(store, fence.state)
+  throw broken(store, fence.state)
 }
 
 function requireKnown(

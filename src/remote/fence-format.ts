@@ -45,6 +45,7 @@ const BOUNDARY = RESTORES + 8
 const HOLDER = BOUNDARY + 8
 const HASH_SIZE = 8
 const MAX_HOLDER_BYTES = 256
+const MAX_EPOCH = 0x7fff_ffff
 
 export const FENCE_LAYOUT: Layout = [
   ['magic', MAGIC, 8],
@@ -106,6 +107,8 @@ export function decodeFence(bytes: Uint8Array, path: string): FenceState {
   const restores = readInt64(view, RESTORES)
   const boundary = readInt64(view, BOUNDARY)
   const isSound = [epoch, restores, boundary].every((value) => Number.isSafeInteger(value) && value >= 0)
+  // A batch has 31 bits for it.
+  if (epoch > MAX_EPOCH) throw damagedCommit(path, 'holds an epoch that no writer can have')
   if (!isSound || view.getUint32(RESERVED) !== 0) throw damagedCommit(path, 'holds a number out of range')
   return {
     storeId: bytes.slice(STORE_ID, NONCE),

@@ -41,13 +41,13 @@ export async function readCommits(store: ObjectStore, signal: AbortSignal): Prom
     // Only above the boundary of now is a chunk what it was: below, a number may have been given out again.
     const isAbove = boundary !== undefined && commits !== 'moved' && (commits.newest?.sequence ?? 1) > boundary
     if (isAbove) return { ...commits, fence: found.state }
-    if (commits === 'moved' && boundary === found.state.boundary) throw missing(store, found.state)
+    if (commits === 'moved' && boundary === found.state.boundary) throw broken(store, found.state)
   }
   const message = `${store.place} is written faster than it can be read. Try again later.`
   throw new VarveError('REMOTE_UNAVAILABLE', message, { object: null })
 }
 
-/** The same under a fence that was read. `moved`: what it says must be there is not; it is too old. */
+/** The same under a fence that was read. `moved`: what there is does not fit it; it is too old. */
 export async function recoverCommits(
   store: ObjectStore,
   fence: FenceState,
@@ -81,9 +81,8 @@ export async function findNewestChunk(
   for (;;) {
     const next = await readChunk(store, sequence + 1, fence, signal)
     if (next === undefined) break
-    if (newest !== undefined && next.previous !== newest.hash) {
-      throw damagedCommit(objectPath(store, chunkName(sequence + 1)), 'does not follow the chunk before it')
-    }
+    // Its number may have been deleted and taken again since the one before was read.
+    if (newest !== undefined && next.previous !== newest.hash) return 'moved'
     newest = next
     sequence++
   }
@@ -175,10 +174,8 @@ function checkCut(newest: StoredCommit, logs: RemoteLogs, path: string): void {
   }
 }
 
-/** A chunk or snapshot that must be there is not. */
-export function missing(store: ObjectStore, fence: FenceState): VarveError<'CORRUPT'> {
-  return damagedCommit(
-    objectPath(store, META_PREFIX),
-    `lacks a chunk above ${fence.boundary}, or the snapshot that one names`,
-  )
+/** What must be there under a fence that has not moved is not. */
+export function broken(store: ObjectStore, fence: FenceState): VarveError<'CORRUPT'> {
+  const what = `does not hold an unbroken line of chunks above ${fence.boundary}, and the snapshot that the last names`
+  return damagedCommit(objectPath(store, META_PREFIX), what)
 }

@@ -70,7 +70,7 @@ const fence = {
 
 test('a fence comes back as it was', () => {
   fc.assert(
-    fc.property(id, id, id, count, fc.string({ maxLength: 64 }), (storeId, nonce, stamp, n, holder) => {
+    fc.property(id, id, id, fc.nat(), fc.string({ maxLength: 64 }), (storeId, nonce, stamp, n, holder) => {
       const state = { storeId, nonce, stamp, epoch: n, restores: n, boundary: n, holder }
       expect(decodeFence(encodeFence(state), 'x')).toEqual(state)
     }),
@@ -125,6 +125,11 @@ describe('what is not one is refused', () => {
   test('a record that is longer than what is left', () => {
     const length = placeOf(COMMIT_CHUNK_LAYOUT, 'body') + 2 * 12
     thrown('CORRUPT', () => decodeCommit(changed(encodeCommit(commit), length, [0xff, 0xff, 0xff, 0xff]), 'x'))
+  })
+
+  test('a fence of an epoch that no writer can have', () => {
+    const place = placeOf(FENCE_LAYOUT, 'epoch')
+    thrown('CORRUPT', () => decodeFence(changed(encodeFence(fence), place, [0, 0, 0, 0, 0x80, 0, 0, 0]), 'x'))
   })
 
   test('a fence with bits that nobody uses yet', () => {

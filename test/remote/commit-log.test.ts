@@ -5,7 +5,7 @@ import { initHashes } from '../../src/base/xxh64.ts'
 import type { RemoteSegment } from '../../src/metadata/remote-record.ts'
 import { chunkName, parseMetaName } from '../../src/remote/bucket-names.ts'
 import type { CommitLog } from '../../src/remote/commit-log.ts'
-import { decodeCommit } from '../../src/remote/commit-chunk.ts'
+import { decodeCommit, encodeCommit } from '../../src/remote/commit-chunk.ts'
 import { COMMIT_LIMITS } from '../../src/remote/fence.ts'
 import { readCommits } from '../../src/remote/recover-commits.ts'
 import { recordOf, segmentOf } from '../support/remote-records.ts'
@@ -277,6 +277,18 @@ test('a reader is not shown a chunk under a number that was deleted meanwhile', 
   const { logs } = await readCommits(reader, signal())
   expect(reader.before).toBeUndefined()
   expect(logs.endOf(1)).toBe(winner.logs.endOf(1))
+})
+
+test('a chunk that does not follow the one before it is damage', async () => {
+  const store = new MemoryObjectStore()
+  const log = await new Directory('here').attach(store)
+  await commit(log, segmentOf(0, 10))
+  await commit(log, segmentOf(10, 20))
+  const name = chunkName(3)
+  const stored = store.bucket.objects.get(name)!
+  const { previous, ...chunk } = decodeCommit(stored.bytes, name)
+  store.bucket.objects.set(name, { ...stored, bytes: encodeCommit({ ...chunk, previous: previous ^ 1n }) })
+  await rejected('CORRUPT', readCommits(new Interrupted(store.bucket), signal()))
 })
 
 test('a list that lags hides no commit', async () => {
