@@ -6,6 +6,8 @@ beforeAll(initHashes)
 
 const { VARVE_SEEDS, VARVE_SEED } = process.env
 const SEEDS = Number(VARVE_SEEDS ?? 300)
+/** What a longer run has found: a reader that meets two numbers that were deleted and taken again. */
+const RECORDED_SEEDS: readonly number[] = [7287]
 /** Enough seeds to have met everything below. */
 const ENOUGH_SEEDS = 300
 
@@ -32,7 +34,7 @@ async function runAlone(seed: number): Promise<void> {
 
 async function runAll(): Promise<void> {
   const counters = new Map<string, number>()
-  for (let seed = 1; seed <= SEEDS; seed++) {
+  for (const seed of [...RECORDED_SEEDS, ...Array.from({ length: SEEDS }, (_, i) => i + 1)]) {
     try {
       await runWriters(seed, counters)
     } catch (error) {
