@@ -131,7 +131,7 @@ export class CommitLog {
   }
 
   async #commit(signal: AbortSignal): Promise<void> {
-    this.#attempt ??= this.#newAttempt()
+    this.#attempt ??= this.#takeQueued()
     const isOurs = await this.#remembering(this.#publish(this.#attempt, signal))
     if (!isOurs) {
       this.#failed = this.#fence.lose(null, `another writer has written ${chunkName(this.sequence + 1)}`)
@@ -185,11 +185,17 @@ export class CommitLog {
     this.#attempt = undefined
   }
 
-  /** Takes everything that is queued into a chunk. */
+  /** What is queued is in the attempt from here on. */
+  #takeQueued(): Attempt {
+    const attempt = this.#newAttempt()
+    this.#queued = []
+    return attempt
+  }
+
+  /** A chunk of everything that is queued. */
   #newAttempt(): Attempt {
     const { random, storeId } = this.#claim
     const queued = this.#queued
-    this.#queued = []
     const sequence = this.sequence + 1
     const head = {
       storeId,
