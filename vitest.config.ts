@@ -9,6 +9,7 @@ const suites = [
   { name: 'crash', include: ['test/crash/**/*.test.ts'], timeout: 3 * MINUTE },
   { name: 'cli', include: ['test/cli/**/*.test.ts'], timeout: 2 * MINUTE },
   { name: 'package', include: ['test/package/**/*.test.ts'], timeout: 3 * MINUTE },
+  { name: 'remote', include: ['test/remote/servers/**/*.test.ts'], timeout: 3 * MINUTE },
   { name: 'interop', include: ['test/interop/**/*.test.ts'], timeout: 3 * MINUTE },
 ]
 

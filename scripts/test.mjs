@@ -7,9 +7,10 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { check } from './check.mjs'
+import { SERVERS, serverProgram, serversObstacle, serverVersion } from '../test/support/server-programs.ts'
 import { countsLine, row, run, scratch } from './stages.mjs'
 
-const SUITES = ['check', 'unit', 'crash', 'cli', 'docs', 'package', 'interop']
+const SUITES = ['check', 'unit', 'crash', 'cli', 'docs', 'package', 'remote', 'interop']
 const LIMIT_SECONDS = 180
 
 function versionOf(command, args, pattern) {
@@ -30,13 +31,32 @@ const obstacles = {
     if (versionOf('mvn', ['-v'], /Apache Maven ([\d.]+)/) === undefined) return 'no Maven on the PATH (mvn)'
     return undefined
   },
+  remote: serversObstacle,
+}
+
+/** What takes longer than a test may, and is done once per machine. */
+const preparations = {
+  async remote() {
+    for (const server of SERVERS) await serverProgram(server)
+  },
+}
+
+async function obstacleTo(name) {
+  const reason = obstacles[name]?.()
+  if (reason !== undefined) return reason
+  try {
+    await preparations[name]?.()
+  } catch (error) {
+    return error.message
+  }
 }
 
 function backends(results) {
-  const interop = results.find((result) => result.name === 'interop')
-  const kafka = interop === undefined || interop.reason !== undefined ? 'did not run' : 'ran'
-  const java = kafka === 'ran' ? `, Java ${versionOf('java', ['--version'], /\b(\d+(?:\.\d+)+)/)}` : ''
-  return `backends: file system real and simulated · Kafka (JVM${java}) ${kafka}`
+  const ran = (name) => results.some((result) => result.name === name && result.reason === undefined)
+  const java = () => `, Java ${versionOf('java', ['--version'], /\b(\d+(?:\.\d+)+)/)}`
+  const buckets = ran('remote') ? `${SERVERS.map(serverVersion).join(', ')} ran` : 'MinIO, fake-gcs-server did not run'
+  const kafka = ran('interop') ? `Kafka (JVM${java()}) ran` : 'Kafka (JVM) did not run'
+  return `backends: file system real and simulated · ${buckets} · ${kafka}`
 }
 
 function readReport(file) {
@@ -61,7 +81,7 @@ async function runTests(name, args) {
 }
 
 async function runSuite(name, args) {
-  const reason = obstacles[name]?.()
+  const reason = await obstacleTo(name)
   if (reason !== undefined) {
     const failed = process.env.CI === 'true' ? 1 : 0
     console.log(`\n${name}: did not run, ${reason}`)
@@ -75,7 +95,7 @@ async function runSuite(name, args) {
 }
 
 function summary(result) {
-  if (result.reason !== undefined) return `did not run: ${result.reason}`
+  if (result.reason !== undefined) return `did not run: ${result.reason.split('\n')[0]}`
   const slow = result.seconds > LIMIT_SECONDS ? `  (over ${LIMIT_SECONDS} s)` : ''
   return countsLine(result) + slow
 }
@@ -83,7 +103,7 @@ function summary(result) {
 function print(results) {
   console.log(`\nNode ${process.versions.node}, ${process.platform} ${process.arch}; started by Node ${hostVersion()}`)
   for (const result of results) console.log(row(result.name, result.seconds, summary(result)))
-  if (results.length === SUITES.length || results.some((result) => result.name === 'interop')) {
+  if (results.length === SUITES.length || results.some(({ name }) => name in obstacles)) {
     console.log(backends(results))
   }
 }

@@ -7,10 +7,10 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { JAVA_FLAGS, kafkaClassPath, runKafkaTool } from './kafka.ts'
+import { freePorts, listens } from './ports.ts'
 
 const START_MS = 60_000
 const STOP_MS = 30_000
@@ -124,33 +124,4 @@ log.cleaner.backoff.ms=100
 message.max.bytes=16777216
 controlled.shutdown.enable=false
 `
-}
-
-async function freePorts(): Promise<[number, number]> {
-  const first = await listenAnywhere()
-  const second = await listenAnywhere()
-  await Promise.all([first.close(), second.close()])
-  return [first.port, second.port]
-}
-
-async function listenAnywhere(): Promise<{ readonly port: number; close(): Promise<void> }> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return { port: address.port, close: () => new Promise((resolve) => server.close(() => resolve())) }
-}
-
-function listens(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }

@@ -1,21 +1,18 @@
 /**
  * Apache Kafka as it comes from Maven Central, kept outside the tree, and how its programs are run.
  *
- * Owns     the cache folder `<cache>/kafka-<version>-<recipe>/lib` (about 100 jars, 54 MB), built once per machine.
- * Shared   two test runs at once build it once: one holds the lock file, the other waits.
- * Crash    a build that died leaves a folder of another name and a lock whose process is gone; both are set aside.
+ * Owns     the cache folder `<cache>/kafka-<version>-<recipe>/lib` (about 100 jars, 54 MB), built once per machine
+ *          (`built-once.ts`).
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { builtOnce } from './built-once.ts'
 
 export const KAFKA_VERSION = '4.3.1'
 
 // Another recipe needs another folder: raise this with every change of the pom.
 const RECIPE = 1
-const LOCK_WAIT_MS = 240_000
 
 const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -44,10 +41,7 @@ export interface ToolOutput {
 /** The class path of a whole Kafka; fetched on first use. Throws with what to install when that is not possible. */
 export async function kafkaClassPath(): Promise<string> {
   requireProgram('java', ['-version'], 'a JDK 17 or newer (Debian: apt-get install openjdk-17-jdk-headless)')
-  const cache = process.env['VARVE_TEST_CACHE'] ?? join(homedir(), '.cache', 'varve-test')
-  const home = join(cache, `kafka-${KAFKA_VERSION}-${RECIPE}`)
-  if (!existsSync(home)) await buildOnce(cache, home)
-  return join(home, 'lib', '*')
+  return join(await builtOnce(`kafka-${KAFKA_VERSION}-${RECIPE}`, build), 'lib', '*')
 }
 
 /** Runs one of Kafka's programs to its end. Its verdict is in its output, for the exit status is 0 in most cases. */
@@ -72,55 +66,11 @@ function requireProgram(program: string, args: readonly string[], whatToInstall:
   throw new Error(`The tests against Apache Kafka need '${program}' on the PATH: install ${whatToInstall}.`)
 }
 
-async function buildOnce(cache: string, home: string): Promise<void> {
+async function build(draft: string): Promise<void> {
   requireProgram('mvn', ['-v'], 'Maven 3.8 or newer (Debian: apt-get install maven), and let it reach Maven Central')
-  mkdirSync(cache, { recursive: true })
-  const lock = `${home}.lock`
-  const deadline = Date.now() + LOCK_WAIT_MS
-  while (!takeLock(lock)) {
-    if (Date.now() > deadline) throw new Error(`Another run has been building ${home} for too long; remove ${lock}.`)
-    await delay(200)
-    if (existsSync(home)) return
-  }
-  try {
-    if (!existsSync(home)) build(home)
-  } finally {
-    rmSync(lock, { force: true })
-  }
-}
-
-function takeLock(lock: string): boolean {
-  try {
-    writeFileSync(lock, String(process.pid), { flag: 'wx' })
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
-  if (!holderIsAlive(lock)) rmSync(lock, { force: true })
-  return false
-}
-
-function holderIsAlive(lock: string): boolean {
-  try {
-    const pid = Number(readFileSync(lock, 'utf8'))
-    // Between creation and write the file is empty: its holder has just begun.
-    if (pid > 0) process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-function build(home: string): void {
-  const draft = `${home}.${process.pid}`
-  rmSync(draft, { recursive: true, force: true })
-  mkdirSync(draft, { recursive: true })
   writeFileSync(join(draft, 'pom.xml'), POM)
   const args = ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=lib']
   const maven = spawnSync('mvn', args, { cwd: draft, encoding: 'utf8' })
-  if (maven.status !== 0) {
-    rmSync(draft, { recursive: true, force: true })
-    throw new Error(`Maven could not fetch Apache Kafka ${KAFKA_VERSION}:\n${maven.stdout}\n${maven.stderr}`)
-  }
-  renameSync(draft, home)
+  if (maven.status === 0) return
+  throw new Error(`Maven could not fetch Apache Kafka ${KAFKA_VERSION}:\n${maven.stdout}\n${maven.stderr}`)
 }
