@@ -2,11 +2,13 @@
  * A bucket in memory, with the faults of real ones.
  *
  * Owns     the simulated twin of the door to a bucket. Several clients may share one bucket: each has its own faults.
- * Holds    Without faults: every condition is checked, every answer is of the newest state, versions never repeat.
- *          Calls complete by microtasks only. Every fault is asked for by name or drawn from a seed.
+ * Holds    Without faults: every condition and checksum is checked, every answer is of the newest state, versions never
+ *          repeat. Calls complete by microtasks only. Every fault is asked for by name or drawn from a seed.
  * Crash    A bucket survives its clients. A late write takes effect however its client fares.
  */
-import { compareNames } from './object-name.ts'
+import { crc32c } from './crc32c.ts'
+import { crc32Of } from './node-crc32.ts'
+import { checkObjectName, compareNames } from './object-name.ts'
 import {
   ObjectStoreError,
   type BodyChecksum,
@@ -210,7 +212,9 @@ export class MemoryObjectStore implements ObjectStore {
     condition: ObjectVersion | null,
     options: WriteOptions,
   ): Promise<WriteResult> {
+    checkObjectName(name, this.place)
     const bytes = new Uint8Array(body)
+    if (!hasChecksum(bytes, options.checksum ?? {})) throw failed('checksum', name)
     const apply = (): WriteResult => this.bucket.put(name, bytes, condition, options.checksum ?? {})
     const fault = await this.#begin(operation, name, options)
     if (fault === 'late') this.bucket.putLate(apply)
@@ -239,6 +243,11 @@ export class MemoryObjectStore implements ObjectStore {
     if (this.faults === undefined || this.faults.random.fraction() >= this.faults.rate) return undefined
     return this.faults.kinds[Math.floor(this.faults.random.fraction() * this.faults.kinds.length)]
   }
+}
+
+function hasChecksum(bytes: Uint8Array, checksum: BodyChecksum): boolean {
+  if (checksum.crc32 !== undefined && checksum.crc32 !== crc32Of(bytes)) return false
+  return checksum.crc32c === undefined || checksum.crc32c === crc32c(bytes, 0, bytes.length)
 }
 
 function failed(failure: ObjectStoreError['failure'], name: string): ObjectStoreError {

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { MemoryBucket, MemoryObjectStore, type ObjectFault } from '../../src/base/memory-object-store.ts'
 import { compareNames } from '../../src/base/object-name.ts'
@@ -15,7 +16,7 @@ async function contentOf(store: MemoryObjectStore, name: string): Promise<string
 describe('a bucket in memory', () => {
   it('creates once, and replaces only the version that was named', async () => {
     const store = new MemoryObjectStore()
-    const first = await store.create('fence', text('1'), { signal, checksum: { crc32: 7 } })
+    const first = await store.create('fence', text('1'), { signal, checksum: { crc32: crc32(text('1')) } })
     expect(first.kind).toBe('written')
     expect(await store.create('fence', text('x'), { signal })).toEqual({ kind: 'refused' })
     const version = first.kind === 'written' ? first.version : ''
@@ -26,6 +27,14 @@ describe('a bucket in memory', () => {
     expect(await contentOf(store, 'fence')).toBe('2')
     expect(await store.stat('fence', { signal })).toMatchObject({ size: 1, name: 'fence' })
     expect(await store.stat('none', { signal })).toBeUndefined()
+  })
+
+  it('refuses a body without its checksum, and a name that others would not take', async () => {
+    const store = new MemoryObjectStore()
+    const damaged = store.create('a', text('1'), { signal, checksum: { crc32: 7 } })
+    await expect(damaged).rejects.toMatchObject({ failure: 'checksum', outcome: 'definite' })
+    await expect(store.create('a/../b', text('1'), { signal })).rejects.toMatchObject({ failure: 'refused' })
+    expect(store.objects()).toEqual([])
   })
 
   it('reads ranges of exactly the length that was asked for', async () => {

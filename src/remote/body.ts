@@ -1,0 +1,53 @@
+/**
+ * What is uploaded, piece by piece.
+ *
+ * Owns     the reading of a body that is bytes or a source, and its checksums.
+ * Holds    A source that answers another length than was asked for fails the call before anything is published.
+ */
+import { continueCrc32c } from '../base/crc32c.ts'
+import { crc32Of } from '../base/node-crc32.ts'
+import { ObjectStoreError, type BodyChecksum, type BodySource } from '../base/object-store.ts'
+
+export type Body = Uint8Array | BodySource
+
+export function sizeOf(body: Body): number {
+  return body instanceof Uint8Array ? body.length : body.size
+}
+
+/** Bytes [start, end) of a body. */
+export async function readBody(body: Body, start: number, end: number, name: string): Promise<Uint8Array> {
+  const piece = body instanceof Uint8Array ? body.subarray(start, end) : await body.read(start, end)
+  if (piece.length === end - start) return piece
+  throw new ObjectStoreError('truncated', `The source of '${name}' is shorter than it says.`, 'definite')
+}
+
+/** The body in order, in pieces of `pieceBytes`. */
+export async function* piecesOf(body: Body, pieceBytes: number, name: string): AsyncGenerator<Uint8Array> {
+  const size = sizeOf(body)
+  for (let start = 0; start < size; start += pieceBytes) {
+    yield await readBody(body, start, Math.min(start + pieceBytes, size), name)
+  }
+}
+
+/** Checksums of bytes that come in pieces. */
+export class RunningChecksum {
+  crc32 = 0
+  crc32c = 0
+  readonly #expected: BodyChecksum
+
+  constructor(expected: BodyChecksum) {
+    this.#expected = expected
+  }
+
+  add(piece: Uint8Array): void {
+    this.crc32 = crc32Of(piece, this.crc32)
+    if (this.#expected.crc32c !== undefined) this.crc32c = continueCrc32c(this.crc32c, piece, 0, piece.length)
+  }
+
+  /** Throws `checksum` when the body is another than the one that was meant. */
+  check(name: string): void {
+    const { crc32 = this.crc32, crc32c = this.crc32c } = this.#expected
+    if (crc32 === this.crc32 && crc32c === this.crc32c) return
+    throw new ObjectStoreError('checksum', `The body of '${name}' does not have its checksum.`, 'definite')
+  }
+}
