@@ -2,7 +2,8 @@
  * What is uploaded, piece by piece.
  *
  * Owns     the reading of a body that is bytes or a source, and its checksums.
- * Holds    A source that answers another length than was asked for fails the call before anything is published.
+ * Holds    A source that answers another length than was asked for fails the call before anything is published. What a
+ *          source throws is its own error, never the bucket's.
  */
 import { continueCrc32c } from '../base/crc32c.ts'
 import { crc32Of } from '../base/node-crc32.ts'
@@ -10,15 +11,33 @@ import { ObjectStoreError, type BodyChecksum, type BodySource } from '../base/ob
 
 export type Body = Uint8Array | BodySource
 
+/** Carries what a source has thrown past those who would take it for the bucket's. */
+export class SourceFailed extends Error {
+  readonly reason: unknown
+
+  constructor(reason: unknown) {
+    super('The source of a body failed.')
+    this.reason = reason
+  }
+}
+
 export function sizeOf(body: Body): number {
   return body instanceof Uint8Array ? body.length : body.size
 }
 
 /** Bytes [start, end) of a body. */
 export async function readBody(body: Body, start: number, end: number, name: string): Promise<Uint8Array> {
-  const piece = body instanceof Uint8Array ? body.subarray(start, end) : await body.read(start, end)
+  const piece = body instanceof Uint8Array ? body.subarray(start, end) : await readSource(body, start, end)
   if (piece.length === end - start) return piece
   throw new ObjectStoreError('truncated', `The source of '${name}' is shorter than it says.`, 'definite')
+}
+
+async function readSource(source: BodySource, start: number, end: number): Promise<Uint8Array> {
+  try {
+    return await source.read(start, end)
+  } catch (error) {
+    throw new SourceFailed(error)
+  }
 }
 
 /** The body in order, in pieces of `pieceBytes`. */

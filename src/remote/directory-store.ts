@@ -30,7 +30,7 @@ import {
 } from '../base/object-store.ts'
 import type { TierDoors } from '../base/tier.ts'
 import { initHashes } from '../base/xxh64.ts'
-import type { Body } from './body.ts'
+import { SourceFailed, type Body } from './body.ts'
 import { directoryError, missingDirectory } from './directory-errors.ts'
 import { listObjects } from './directory-list.ts'
 import { DirectoryLock } from './directory-lock.ts'
@@ -243,7 +243,7 @@ export class DirectoryObjectStore implements ObjectStore {
     try {
       return await run()
     } catch (error) {
-      throw directoryError(error, this.place, 'definite')
+      throw error instanceof SourceFailed ? error.reason : directoryError(error, this.place, 'definite')
     }
   }
 }

@@ -14,14 +14,16 @@ export interface Backend {
 }
 
 interface ContractOptions {
+  /** Names may go on where another object's name ends; default true. */
+  readonly nests?: boolean
   /** Default: several parts of a multipart upload. */
   readonly bigBytes?: number
 }
 
 const BIG_BYTES = 70 * 2 ** 20
 const { signal } = new AbortController()
-const ODD_NAMES = ['a b', 'a+b', 'a%2Fb', 'a&b=c?d#e', 'ä/ö', '\u{1f300}', '\uffff', "a'(b)*!~", 'A', 'a', 'a.object', 'a.object/b',
-  'a/b', '-a', '.hidden/x', 'x:y', 'x\\y', '<&">'] // prettier-ignore
+const ODD_NAMES = ['a b', 'a+b', 'a%2Fb', 'a&b=c?d#e', 'ä/ö', '\u{1f300}', '\uffff', "a'(b)*!~", 'A', 'a', 'a.object',
+  'b.object/c', 'c/b', '-a', '.hidden/x', 'x:y', 'x\\y', '<&">'] // prettier-ignore
 
 export function text(value: string): Uint8Array {
   return new TextEncoder().encode(value)
@@ -79,7 +81,10 @@ export async function failureOf(call: Promise<unknown>): Promise<ObjectStoreErro
 }
 
 /** Starts `backend` once and asks of it whatever the door promises. */
-export function bucketContract(start: () => Promise<Backend>, { bigBytes = BIG_BYTES }: ContractOptions = {}): void {
+export function bucketContract(
+  start: () => Promise<Backend>,
+  { bigBytes = BIG_BYTES, nests = true }: ContractOptions = {},
+): void {
   let backend: Backend
   beforeAll(async () => {
     backend = await start()
@@ -150,8 +155,9 @@ export function bucketContract(start: () => Promise<Backend>, { bigBytes = BIG_B
       const store = backend.open()
       const short = { size: 10, read: async () => text('12345') }
       expect(await failureOf(store.create('a', short, { signal }))).toMatchObject({ failure: 'truncated' })
-      const broken = { size: 10, read: () => Promise.reject(new Error('the disk is broken')) }
-      await expect(store.create('a', broken, { signal })).rejects.toThrow('the disk is broken')
+      const failing = Object.assign(new Error('the disk is broken'), { code: 'EIO' })
+      const broken = { size: 10, read: () => Promise.reject(failing) }
+      await expect(store.create('a', broken, { signal })).rejects.toBe(failing)
       expect(await read(store, 'a')).toBe('absent')
     })
 
@@ -240,7 +246,7 @@ export function bucketContract(start: () => Promise<Backend>, { bigBytes = BIG_B
     it('goes by UTF-8 bytes, page after page', async () => {
       const store = backend.open()
       const names = Array.from({ length: 25 }, (_, index) => `p/${index % 5}/${String(index).padStart(3, '0')}`)
-      const others = ['o', 'p', 'p0', 'q/1']
+      const others = ['o', 'p0', 'q/1']
       await Promise.all([...names, ...others].map((name) => put(store, name, text(name))))
       for (const limit of [1, 2, 7, 1000]) {
         expect(await listAll(store, 'p/', limit)).toEqual([...names].sort(compareNames))
@@ -254,14 +260,25 @@ export function bucketContract(start: () => Promise<Backend>, { bigBytes = BIG_B
 
     it('begins behind a name, whether it is there or not', async () => {
       const store = backend.open()
-      for (const name of ['a', 'a/b', 'a0', 'b', 'b/c']) await put(store, name, text(name))
+      for (const name of ['a', 'a!/b', 'a0', 'b/b', 'b/c']) await put(store, name, text(name))
       const behind = async (after: string) =>
         (await store.list('', { signal, after, limit: 9 })).map(({ name }) => name)
-      expect(await behind('a')).toEqual(['a/b', 'a0', 'b', 'b/c'])
-      expect(await behind('a/a')).toEqual(['a/b', 'a0', 'b', 'b/c'])
-      expect(await behind('a/c')).toEqual(['a0', 'b', 'b/c'])
+      expect(await behind('a')).toEqual(['a!/b', 'a0', 'b/b', 'b/c'])
+      expect(await behind('a!')).toEqual(['a!/b', 'a0', 'b/b', 'b/c'])
+      expect(await behind('a!/c')).toEqual(['a0', 'b/b', 'b/c'])
       expect(await behind('b/b')).toEqual(['b/c'])
       expect(await behind('b/c')).toEqual([])
+    })
+
+    const itIfNested: typeof it | (() => void) = nests ? it : () => undefined
+    itIfNested('knows an object whose name goes on where another one ends', async () => {
+      const store = backend.open()
+      const names = ['a', 'a.object', 'a.object/b', 'a/b', 'a/b/c']
+      for (const name of names) await put(store, name, text(name))
+      expect(await listAll(store, '', 2)).toEqual(names)
+      expect(await listAll(store, 'a/', 2)).toEqual(['a/b', 'a/b/c'])
+      await store.delete(['a', 'a/b'], { signal })
+      expect(await listAll(store, '', 2)).toEqual(['a.object', 'a.object/b', 'a/b/c'])
     })
 
     it('takes odd names as they are', async () => {

@@ -15,16 +15,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { memoryFileSystem, type SimulatedFileSystem } from '../../src/base/memory-file-system.ts'
-import { nodeClock } from '../../src/base/node-clock.ts'
-import { nodeFileSystem } from '../../src/base/node-file-system.ts'
-import { nodeRandom } from '../../src/base/node-random.ts'
 import type { ObjectStore } from '../../src/base/object-store.ts'
 import { seededRandom } from '../../src/base/seeded-random.ts'
 import { testClock } from '../../src/base/test-clock.ts'
 import { directoryTier } from '../../src/remote/directory-tier.ts'
+import { doors } from '../support/doors.ts'
 import { bucketContract, failureOf, pattern, text } from './contract.ts'
 
-const realDoors = { fileSystem: nodeFileSystem(), clock: nodeClock(), random: nodeRandom() }
 const { signal } = new AbortController()
 
 describe('a bucket in a directory', () => {
@@ -35,7 +32,7 @@ describe('a bucket in a directory', () => {
       open() {
         const place = join(base, `${++places}`)
         mkdirSync(place)
-        return directoryTier(place).open(realDoors).objects
+        return directoryTier(place).open(doors).objects
       },
       close: async () => rmSync(base, { recursive: true }),
     }
@@ -65,7 +62,7 @@ describe('files of a bucket', () => {
 
   function open(name: string): { directory: string; store: ObjectStore } {
     const directory = join(base, name)
-    return { directory, store: directoryTier(directory).open(realDoors).objects }
+    return { directory, store: directoryTier(directory).open(doors).objects }
   }
 
   it('are made by the first write, one level, and a missing directory is no empty bucket', async () => {

@@ -31,7 +31,7 @@ const STARTS: { readonly [N in ServerName]: Start } = {
     program: 'minio',
     args: (data, [port, console]) =>
       ['server', data, '--address', `127.0.0.1:${port}`, '--console-address', `127.0.0.1:${console}`, '--quiet'],
-    health: '/minio/health/live',
+    health: '/minio/health/cluster',
   },
   'fake-gcs-server': {
     program: 'fake-gcs-server',
