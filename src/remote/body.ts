@@ -51,16 +51,19 @@ export async function* piecesOf(body: Body, pieceBytes: number, name: string): A
 /** Checksums of bytes that come in pieces. */
 export class RunningChecksum {
   crc32 = 0
+  /** Only when it is expected, or wanted. */
   crc32c = 0
   readonly #expected: BodyChecksum
+  readonly #countsCrc32c: boolean
 
-  constructor(expected: BodyChecksum) {
+  constructor(expected: BodyChecksum, wantsCrc32c = false) {
     this.#expected = expected
+    this.#countsCrc32c = wantsCrc32c || expected.crc32c !== undefined
   }
 
   add(piece: Uint8Array): void {
     this.crc32 = crc32Of(piece, this.crc32)
-    if (this.#expected.crc32c !== undefined) this.crc32c = continueCrc32c(this.crc32c, piece, 0, piece.length)
+    if (this.#countsCrc32c) this.crc32c = continueCrc32c(this.crc32c, piece, 0, piece.length)
   }
 
   /** Throws `checksum` when the body is another than the one that was meant. */
@@ -69,4 +72,32 @@ export class RunningChecksum {
     if (crc32 === this.crc32 && crc32c === this.crc32c) return
     throw new ObjectStoreError('checksum', `The body of '${name}' does not have its checksum.`, 'definite')
   }
+}
+
+export interface Checksums {
+  readonly crc32: number
+  readonly crc32c: number
+}
+
+const COUNTED_BYTES = 2 ** 20
+
+/** Both checksums of a body, counted in a pass of its own; throws `checksum` when it has not those that it should. */
+export async function checksumsOf(body: Body, expected: BodyChecksum, name: string): Promise<Checksums> {
+  const running = new RunningChecksum(expected, true)
+  for await (const piece of piecesOf(body, COUNTED_BYTES, name)) running.add(piece)
+  running.check(name)
+  return { crc32: running.crc32, crc32c: running.crc32c }
+}
+
+/** As both S3 and GCS write a checksum. */
+export function base64Of(checksum: number): string {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(checksum)
+  return bytes.toString('base64')
+}
+
+/** The checksum that was written so; undefined: it was not. */
+export function fromBase64(text: unknown): number | undefined {
+  const bytes = typeof text === 'string' ? Buffer.from(text, 'base64') : Buffer.alloc(0)
+  return bytes.length === 4 ? bytes.readUInt32BE() : undefined
 }

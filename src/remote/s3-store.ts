@@ -21,7 +21,7 @@ import type {
   WriteOptions,
   WriteResult,
 } from '../base/object-store.ts'
-import { SourceFailed, type Body } from './body.ts'
+import { fromBase64, SourceFailed, type Body } from './body.ts'
 import { bodyOf, truncated, type BodyStream } from './response-body.ts'
 import { codeOf, notS3, s3Error, statusOf } from './s3-errors.ts'
 import { upload, type Condition } from './s3-upload.ts'
@@ -89,8 +89,7 @@ export class S3ObjectStore implements ObjectStore {
         const answer = await this.#client.send(command, { abortSignal: signal })
         const { ContentLength: size, ETag, ChecksumCRC32 } = answer
         if (size === undefined) throw notS3(this.place, what)
-        const crc32 = ChecksumCRC32 === undefined ? undefined : Buffer.from(ChecksumCRC32, 'base64').readUInt32BE()
-        return { name, size, version: this.#versionOf(ETag, what), checksum: { crc32 } }
+        return { name, size, version: this.#versionOf(ETag, what), checksum: { crc32: fromBase64(ChecksumCRC32) } }
       } catch (error) {
         if (statusOf(error) !== 404) throw error
         // Without a body it may be the bucket that is not there.

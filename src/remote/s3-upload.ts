@@ -11,7 +11,7 @@ import type * as Sdk from '@aws-sdk/client-s3'
 import { crc32Of } from '../base/node-crc32.ts'
 import { readableOf } from '../base/node-stream.ts'
 import type { BodyChecksum } from '../base/object-store.ts'
-import { piecesOf, readBody, RunningChecksum, sizeOf, type Body } from './body.ts'
+import { base64Of, checksumsOf, piecesOf, readBody, RunningChecksum, sizeOf, type Body } from './body.ts'
 
 const MIB = 2 ** 20
 /** Signed whole; a longer one is sent as a stream. */
@@ -41,7 +41,7 @@ export async function upload(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (sizeOf(body) > ONE_REQUEST_BYTES) return uploadParts(target, body, condition, checksum, signal)
-  const crc32 = checksum.crc32 ?? (await checksumOf(body, checksum, target.Key))
+  const crc32 = checksum.crc32 ?? (await checksumsOf(body, checksum, target.Key)).crc32
   const { sdk, client, Bucket, Key } = target
   const fields = { Bucket, Key, ...condition, ContentLength: sizeOf(body), ChecksumCRC32: base64Of(crc32) }
   return sendBody(body, target, signal, async (Body, abortSignal) => {
@@ -151,17 +151,4 @@ async function sendBody<T>(
   } finally {
     stream.destroy()
   }
-}
-
-async function checksumOf(body: Body, expected: BodyChecksum, name: string): Promise<number> {
-  const running = new RunningChecksum(expected)
-  for await (const piece of piecesOf(body, PIECE_BYTES, name)) running.add(piece)
-  running.check(name)
-  return running.crc32
-}
-
-function base64Of(crc32: number): string {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(crc32)
-  return bytes.toString('base64')
 }

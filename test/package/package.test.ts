@@ -73,6 +73,20 @@ main()
 `,
 }
 
+const TIER_PROGRAM = `
+import { s3Tier } from 'varve/s3'
+import { gcsTier } from 'varve/gcs'
+const said = []
+for (const tier of [s3Tier({ bucket: 'logs', region: 'eu-central-1' }), gcsTier({ bucket: 'logs' })]) {
+  try {
+    said.push(tier.open({}).objects.place)
+  } catch (error) {
+    said.push(error.code + ' ' + error.details.package)
+  }
+}
+console.log('ok ' + said.join(', '))
+`
+
 const PROGRAMS = {
   'import.mjs': `import { openStore } from 'varve'\nconst store = await openStore('./by-import')\n${USE_IT}`,
   'require.cjs': `const { openStore } = require('varve')
@@ -100,7 +114,13 @@ main()
 
 const CONSUMER = `
 import { openStore, defineTopic, utf8, json, VarveError, type Receipt } from 'varve'
+import { gcsTier } from 'varve/gcs'
+import { s3Tier } from 'varve/s3'
 import { memoryFileSystem } from 'varve/testing'
+
+export const tiers = [s3Tier({ bucket: 'logs', endpoint: 'http://127.0.0.1:9000' }), gcsTier({ bucket: 'logs' })]
+// @ts-expect-error a client of one's own has an endpoint of its own
+s3Tier({ bucket: 'logs', client: { send: () => 1, config: {} }, endpoint: 'http://127.0.0.1:9000' })
 
 const Orders = defineTopic('orders', { key: utf8(), value: json<{ total: number }>() })
 
@@ -238,6 +258,13 @@ describe.each(supported)('on Node $name', (runtime) => {
       cpSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name), { recursive: true })
     }
     expect(Object.keys(CODEC_PROGRAMS).map(said)).toEqual(['1000, 1000', '1000, 1000'])
+  })
+
+  test('tiers in the cloud ask for their packages', () => {
+    writeFileSync(join(folder, 'tiers.mjs'), TIER_PROGRAM)
+    const { status, stdout, stderr } = runIn(folder, runtime, ['tiers.mjs'])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout.trimEnd()).toBe('ok UNSUPPORTED @aws-sdk/client-s3, UNSUPPORTED @google-cloud/storage')
   })
 
   test.each([['consumer.ts'], ['consumer.mts']])('%s compiles under strict settings', (name) => {
