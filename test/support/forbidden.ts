@@ -9,6 +9,7 @@ const HARMLESS = new Set([
   'node:diagnostics_channel',
   'node:path',
   'node:stream/web',
+  'node:url',
   'node:util',
   'node:util/types',
 ])
