@@ -19,6 +19,8 @@ import type { ObjectStore } from '../../src/base/object-store.ts'
 import { seededRandom } from '../../src/base/seeded-random.ts'
 import { testClock } from '../../src/base/test-clock.ts'
 import { directoryTier } from '../../src/remote/directory-tier.ts'
+import { ObjectCalls } from '../../src/remote/object-calls.ts'
+import { probeBucket } from '../../src/remote/probe.ts'
 import { doors } from '../support/doors.ts'
 import { bucketContract, failureOf, pattern, text } from './contract.ts'
 
@@ -157,6 +159,14 @@ describe('files of a bucket', () => {
     expect(full).toMatchObject({ failure: 'unavailable', retryable: true, outcome: 'definite' })
     expect(full.message).toContain('file:///bucket')
   })
+})
+
+it('a bucket in a directory passes the probe, which leaves nothing there', async () => {
+  const base = mkdtempSync(join(tmpdir(), 'varve-bucket-'))
+  const store = directoryTier(join(base, 'probed')).open(doors).objects
+  await probeBucket(new ObjectCalls(store, doors), doors.random)
+  expect(await store.list('', { signal, limit: 10 })).toEqual([])
+  rmSync(base, { recursive: true })
 })
 
 describe('a crash', () => {

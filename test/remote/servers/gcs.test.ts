@@ -9,6 +9,8 @@ import type { ObjectStore } from '../../../src/base/object-store.ts'
 import { gcsTier, type GcsTierOptions } from '../../../src/gcs.ts'
 import { BucketServer } from '../../support/bucket-server.ts'
 import { doors } from '../../support/doors.ts'
+import { ObjectCalls } from '../../../src/remote/object-calls.ts'
+import { probeBucket } from '../../../src/remote/probe.ts'
 import { bucketContract, failureOf, pattern, sourceOf, text } from '../contract.ts'
 
 const { signal } = new AbortController()
@@ -50,6 +52,21 @@ describe("what Google's own client sees", () => {
     const store = open({ client: storage, endpoint: undefined } as Partial<GcsTierOptions>)
     await store.create('a', text('one'), { signal })
     expect(await store.read('a', { signal })).toMatchObject({ kind: 'read', bytes: text('one') })
+  })
+})
+
+describe('the probe', () => {
+  it('passes fake-gcs-server, and leaves nothing there', async () => {
+    const store = open({ prefix: 'probed' })
+    await probeBucket(new ObjectCalls(store, doors), doors.random)
+    expect(await store.list('', { signal, limit: 10 })).toEqual([])
+  })
+
+  it('says in one sentence that there is no such bucket', async () => {
+    const calls = new ObjectCalls(open({ bucket: 'no-such-bucket' }), doors)
+    const error = await probeBucket(calls, doors.random).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'REMOTE_UNAVAILABLE', retryable: false })
+    expect((error as Error).message).toContain('HTTP 404); make the bucket, or name another.')
   })
 })
 

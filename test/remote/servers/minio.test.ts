@@ -9,6 +9,8 @@ import type { ObjectStore } from '../../../src/base/object-store.ts'
 import { s3Tier, type S3TierOptions } from '../../../src/s3.ts'
 import { BucketServer, MINIO_KEYS, minioClient } from '../../support/bucket-server.ts'
 import { doors } from '../../support/doors.ts'
+import { ObjectCalls } from '../../../src/remote/object-calls.ts'
+import { probeBucket } from '../../../src/remote/probe.ts'
 import { bucketContract, failureOf, pattern, sourceOf, text } from '../contract.ts'
 
 const { signal } = new AbortController()
@@ -71,6 +73,24 @@ describe('what another client sees', () => {
     expect(await names('iso/')).toEqual(['iso/10/a'])
     const bare = open({ prefix: undefined })
     expect(await bare.read('iso/10/a', { signal })).toMatchObject({ kind: 'read', bytes: text('10') })
+  })
+})
+
+describe('the probe', () => {
+  const probing = (store: ObjectStore): Promise<void> => probeBucket(new ObjectCalls(store, doors), doors.random)
+
+  it('passes MinIO, and leaves nothing there', async () => {
+    await probing(open({ prefix: 'probed' }))
+    expect(await names('probed/')).toEqual([])
+  })
+
+  it.each([
+    [{ bucket: 'no-such-bucket' }, 'NoSuchBucket, HTTP 404); make the bucket, or name another.'],
+    [{ credentials: { ...MINIO_KEYS, secretAccessKey: 'wrong-secret' } }, 'HTTP 403); check the credentials'],
+  ])('says in one sentence what is wrong with %o', async (options, hint) => {
+    const error = await probing(open(options)).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'REMOTE_UNAVAILABLE', retryable: false })
+    expect((error as Error).message).toContain(hint)
   })
 })
 
