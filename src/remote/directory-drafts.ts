@@ -12,7 +12,7 @@ import type { WriteOptions } from '../base/object-store.ts'
 import type { Random } from '../base/random.ts'
 import type { TierDoors } from '../base/tier.ts'
 import { piecesOf, RunningChecksum, sizeOf, type Body } from './body.ts'
-import { VERSION_BYTES, writeTrailer } from './object-file.ts'
+import { IDENTITY_BYTES, writeTrailer } from './object-file.ts'
 
 const PIECE_BYTES = 2 ** 20
 const MAX_AGE_MS = 86_400_000
@@ -52,9 +52,9 @@ export class DraftFolder {
 
   /** Body and trailer in a new file. */
   async write(name: string, body: Body, options: WriteOptions): Promise<Draft> {
-    const version = this.#random.bytes(VERSION_BYTES)
-    const text = Buffer.from(version).toString('hex')
-    const path = `${this.#directory}/${text}`
+    const identity = this.#random.bytes(IDENTITY_BYTES)
+    const version = Buffer.from(identity).toString('hex')
+    const path = `${this.#directory}/${version}`
     const file = this.#fileSystem.openSync(path, 'create')
     try {
       const checksum = new RunningChecksum(options.checksum ?? {})
@@ -66,7 +66,7 @@ export class DraftFolder {
         position += piece.length
       }
       checksum.check(name)
-      await file.write(writeTrailer(name, sizeOf(body), version, checksum.crc32), position)
+      await file.write(writeTrailer(name, sizeOf(body), identity, checksum.crc32), position)
       options.signal.throwIfAborted()
       await file.syncData()
     } catch (error) {
@@ -75,7 +75,7 @@ export class DraftFolder {
       throw error
     }
     file.closeSync()
-    return { path, version: text }
+    return { path, version }
   }
 
   /** Gone, or left to age. */

@@ -1,61 +1,87 @@
 /**
  * An object as a file: the body, and behind it what a bucket knows about it.
  *
- *     0        body
- *     size     magic 'VARVEOBJ'  8
- *     + 8      size of the body  8
- *     + 16     version           16   chance, made at each write
- *     + 32     CRC-32 of body    4
- *     + 36     XXH64 of name     8
- *     + 44     zero              12
- *     + 56     XXH64 of 0..55    8
+ *   offset  size  field              (big-endian; docs/format.md, "A bucket in a directory"; behind the body)
+ *   0       4     magic              "VRVO"
+ *   4       4     version            1
+ *   8       8     body bytes         the file is this long and the trailer
+ *   16      16    identity           chance, made at each write: the object's version
+ *   32      8     name               XXH64 of the object's name in UTF-8
+ *   40      4     crc                CRC-32 of the body
+ *   44      12    reserved           0
+ *   56      8     hash               XXH64, seed 0, of bytes [0, 56)
  *
- * Owns     the trailer of 64 bytes, and how both parts are read.
+ * Owns     the trailer, and how both parts are read.
  * Holds    A file whose trailer does not hold, or that was written under another name, is never taken for an object.
  *          The length of the body is the file's length, checked against the trailer.
  */
 import { readInt64, writeInt64 } from '../base/bytes.ts'
 import type { File } from '../base/file-system.ts'
+import type { Layout } from '../base/layout.ts'
 import { crc32Of } from '../base/node-crc32.ts'
 import { ObjectStoreError, type ObjectStoreFailure, type ReadOptions } from '../base/object-store.ts'
 import { utf8Of } from '../base/text.ts'
 import { xxh64 } from '../base/xxh64.ts'
 
-export const TRAILER_BYTES = 64
-export const VERSION_BYTES = 16
-const MAGIC = 0x5641_5256_454f_424an
+export const IDENTITY_BYTES = 16
+const MAGIC = 0
+const VERSION = MAGIC + 4
+const BODY_BYTES = VERSION + 4
+const IDENTITY = BODY_BYTES + 8
+const NAME = IDENTITY + IDENTITY_BYTES
+const CRC = NAME + 8
+const RESERVED = CRC + 4
+const RESERVED_BYTES = 12
+const HASH: number = RESERVED + RESERVED_BYTES
+export const TRAILER_BYTES: number = HASH + 8
+
+export const OBJECT_TRAILER_LAYOUT: Layout = [
+  ['magic', MAGIC, 4],
+  ['version', VERSION, 4],
+  ['body bytes', BODY_BYTES, 8],
+  ['identity', IDENTITY, IDENTITY_BYTES],
+  ['name', NAME, 8],
+  ['crc', CRC, 4],
+  ['reserved', RESERVED, RESERVED_BYTES],
+  ['hash', HASH, 8],
+]
+
+const TRAILER_MAGIC = 0x5652564f
+const TRAILER_VERSION = 1
 const READ_BYTES = 8 * 2 ** 20
-const [SIZE, VERSION, CRC, NAME, HASH] = [8, 16, 32, 36, 56]
 
 export interface ObjectTrailer {
   readonly size: number
+  /** The identity, in hexadecimal. */
   readonly version: string
   readonly crc32: number
 }
 
-export function writeTrailer(name: string, size: number, version: Uint8Array, crc32: number): Uint8Array {
+export function writeTrailer(name: string, size: number, identity: Uint8Array, crc32: number): Uint8Array {
   const bytes = new Uint8Array(TRAILER_BYTES)
   const view = new DataView(bytes.buffer)
-  view.setBigUint64(0, MAGIC)
-  writeInt64(view, SIZE, size)
-  bytes.set(version, VERSION)
-  view.setUint32(CRC, crc32)
+  view.setUint32(MAGIC, TRAILER_MAGIC)
+  view.setUint32(VERSION, TRAILER_VERSION)
+  writeInt64(view, BODY_BYTES, size)
+  bytes.set(identity, IDENTITY)
   view.setBigUint64(NAME, xxh64(utf8Of(name)))
+  view.setUint32(CRC, crc32)
   view.setBigUint64(HASH, xxh64(bytes.subarray(0, HASH)))
   return bytes
 }
 
 /** What the last bytes of a file say; undefined: they are not those of the object `name` with this file size. */
-export function readTrailer(bytes: Uint8Array, name: string, fileBytes: number): ObjectTrailer | undefined {
+function readTrailer(bytes: Uint8Array, name: string, fileBytes: number): ObjectTrailer | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const isSound =
-    bytes.length === TRAILER_BYTES &&
-    view.getBigUint64(0) === MAGIC &&
+    view.getUint32(MAGIC) === TRAILER_MAGIC &&
+    view.getUint32(VERSION) === TRAILER_VERSION &&
     view.getBigUint64(HASH) === xxh64(bytes.subarray(0, HASH)) &&
     view.getBigUint64(NAME) === xxh64(utf8Of(name))
-  if (!isSound || readInt64(view, SIZE) !== fileBytes - TRAILER_BYTES) return undefined
-  const version = Buffer.from(bytes.subarray(VERSION, VERSION + VERSION_BYTES)).toString('hex')
-  return { size: readInt64(view, SIZE), version, crc32: view.getUint32(CRC) }
+  const size = readInt64(view, BODY_BYTES)
+  if (!isSound || size !== fileBytes - TRAILER_BYTES) return undefined
+  const version = Buffer.from(bytes.subarray(IDENTITY, IDENTITY + IDENTITY_BYTES)).toString('hex')
+  return { size, version, crc32: view.getUint32(CRC) }
 }
 
 /** Throws `checksum` when the file is no sound object of this name. */
