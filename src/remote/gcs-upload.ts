@@ -18,6 +18,7 @@ const ONE_REQUEST_BYTES = 16 * MIB
 const PIECE_BYTES = 16 * MIB
 const READ_BYTES = MIB
 const BOUNDARY = 'varve-body-3b9f1c54d7e04a6e'
+const OK = 200
 const PARTIAL = 308
 const encoder = new TextEncoder()
 
@@ -70,19 +71,28 @@ async function uploadPieces(
   const to = placeOf(target, 'resumable')
   const headers = { 'content-type': 'application/json' }
   const begun = await client.send({ method: 'POST', to, headers, body: [encoder.encode(metadata)], signal }, what)
-  if (begun.status !== 200) return begun
+  if (begun.status !== OK) return begun
   await client.readBounded(begun, READ_BYTES, what, signal)
   const { location } = begun.headers
   if (typeof location !== 'string' || !URL.canParse(location)) throw notGcs(client.place, what)
   const session = new URL(location)
+  let isDone = false
   try {
-    return await sendPieces(target, body, session, crc32c, what, signal)
+    const answer = await sendPieces(target, body, session, crc32c, what, signal)
+    isDone = answer.status === OK
+    return answer
+  } finally {
+    if (!isDone) await drop(client, session, what, signal)
+  }
+}
+
+/** A session that is left behind all the same is gone after a week, and costs nothing. */
+async function drop(client: GcsClient, session: URL, what: string, signal: AbortSignal): Promise<void> {
+  try {
+    const answer = await client.send({ method: 'DELETE', to: { session }, signal }, what)
+    answer.body.destroy()
   } catch (error) {
-    const dropping = client
-      .send({ method: 'DELETE', to: { session }, signal }, what)
-      .then((answer) => answer.body.destroy())
-    await dropping.catch(() => undefined)
-    throw error
+    if (!(error instanceof ObjectStoreError) && !signal.aborted) throw error
   }
 }
 
