@@ -26,6 +26,8 @@ export default defineConfig({
     env: { VARVE_CHECK: '1' },
     pool: 'forks',
     maxWorkers: 2,
+    // What comes in the background comes; how long a busy machine takes says nothing.
+    expect: { poll: { timeout: MINUTE } },
     projects: [
       project('unit', ['test/**/*.test.ts'], ['test/planted/**', ...suites.flatMap((suite) => suite.include)], MINUTE),
       ...suites.map((suite) => project(suite.name, suite.include, [], suite.timeout)),
