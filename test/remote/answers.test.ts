@@ -119,7 +119,7 @@ describe('S3', () => {
     for (let time = 0; time < 100; time++) await failureOf(store.read('a', { signal, range: { start: 0, end: 10 } }))
     answer = send(206, 'x'.repeat(10), { etag: '"1"', 'content-range': 'bytes 0-9/100' })
     expect(await store.read('a', { signal, range: { start: 0, end: 10 } })).toMatchObject({ kind: 'read' })
-  })
+  }, 15_000)
 
   it('may hang at any place: the signal ends the call', async () => {
     const hangs: Answer[] = [

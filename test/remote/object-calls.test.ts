@@ -210,7 +210,7 @@ describe('a call', () => {
     expect(tries).toBe(4)
     const read = await outcomeOf(clock, failureOf(calls.read('a', { totalMs: 3_000 })))
     expect(read).toMatchObject({ failure: 'unavailable', outcome: 'definite' })
-  })
+  }, 15_000)
 
   it('gives large bodies the time that they need', async () => {
     const { store, clock } = rig()
