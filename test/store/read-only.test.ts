@@ -231,7 +231,7 @@ test('what was deleted from the front is out of range, and its files are let go'
   const start = theirs.segments()[3]!.baseOffset + 2
   await theirs.deleteBefore(start)
   // The view is still the old one: the first missing file makes it look again.
-  await expect(collected(ours.read({ partition: 0 }))).rejects.toMatchObject({ code: 'OFFSET_OUT_OF_RANGE' })
+  await expect(collected(ours.read({ partition: 0, from: 0 }))).rejects.toMatchObject({ code: 'OFFSET_OUT_OF_RANGE' })
   expect((await ours.partition(0).offsets()).logStart).toBe(start)
   const [first] = await collected(ours.read({ partition: 0, from: 0, outOfRange: 'earliest' }))
   expect(first?.offset).toBe(start)

@@ -6,12 +6,15 @@
  *   a ID OFFSET LEVEL                  acknowledged
  */
 import { writeSync } from 'node:fs'
+import { errnoOf } from '../../src/base/errors.ts'
 import { TUNING } from '../../src/options.ts'
 import type { TunableOpenOptions } from '../../src/options.ts'
 import type { RawTopic } from '../../src/base/api-topic.ts'
 import { openStore } from '../../src/store.ts'
 import { KILL_CONFIG, KILL_TOPIC, KILL_TUNING } from './kill-plan.ts'
 import { makeSent, recordOf } from './sim-model.ts'
+
+const PAUSE = new Int32Array(new SharedArrayBuffer(4))
 
 const [directory, firstId] = process.argv.slice(2)
 let nextId = Number(firstId)
@@ -23,9 +26,20 @@ function say(line: string): void {
 
 /** Before anything is awaited, so that nothing happens that was not said. */
 function speak(): void {
-  const text = lines
+  let bytes = Buffer.from(lines)
   lines = ''
-  if (text !== '') writeSync(1, text)
+  while (bytes.length > 0) bytes = bytes.subarray(written(bytes))
+}
+
+/** How much the pipe took: it may be full while nobody reads. */
+function written(bytes: Uint8Array): number {
+  try {
+    return writeSync(1, bytes)
+  } catch (error) {
+    if (errnoOf(error) !== 'EAGAIN') throw error
+    Atomics.wait(PAUSE, 0, 0, 1)
+    return 0
+  }
 }
 
 function one(topic: RawTopic): Promise<void> {
