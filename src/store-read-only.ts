@@ -17,6 +17,7 @@ import type { TopicDefinition } from './base/topic-definition.ts'
 import { invariant } from './base/invariant.ts'
 import { SIPHASH_BYTES } from './base/siphash.ts'
 import { initHashes } from './base/xxh64.ts'
+import type { KeyIdentity } from './index/key-record.ts'
 import { buildKeys } from './log/build-keys.ts'
 import type { BuildKeysHost } from './log/build-keys.ts'
 import { loadAborted } from './log/load-aborted.ts'
@@ -42,6 +43,21 @@ type RawKeyedTopic = KeyedTopic<Bytes | null, Bytes, string, Uint8Array | null>
 const RAW_KEY = nullable(bytes())
 const RAW_VALUE = bytes()
 
+/** Bytes of all records with a key, before compression, by the base offset of their segment. */
+export type KeyedBytes = ReadonlyMap<number, number>
+
+/** Also weighs what it is shown, newest of its key or not. */
+class WeighedKeys extends LiveKeys {
+  readonly keyedBytes: Map<number, number> = new Map()
+
+  override put(key: KeyIdentity, offset: number, bytes: number, isTombstone: boolean): void {
+    const { view } = this.log
+    const { baseOffset } = view.segments[view.find(offset)] ?? view.active
+    this.keyedBytes.set(baseOffset, (this.keyedBytes.get(baseOffset) ?? 0) + bytes)
+    super.put(key, offset, bytes, isTombstone)
+  }
+}
+
 /** Opens a store for reading. Throws INVALID_OPTION when there is none, CORRUPT, VERSION_UNSUPPORTED. */
 export async function openReadOnly(directory: string, options: ResolvedOpenOptions): Promise<ReadStore> {
   await initHashes()
@@ -58,11 +74,11 @@ export async function openReadOnly(directory: string, options: ResolvedOpenOptio
 
 /**
  * Gives the partitions of a topic key maps of what they hold now, within `keyMapBytes`: `latest` can be asked, and live
- * bytes are known. They last until the store looks at its directory again.
+ * bytes are known. They last until the store looks at its directory again. Answers of each what live bytes are part of.
  */
-export async function mapKeys(store: ReadStore, topic: string, signal: AbortSignal): Promise<void> {
+export async function mapKeys(store: ReadStore, topic: string, signal: AbortSignal): Promise<KeyedBytes[]> {
   invariant(store instanceof ReadOnlyStore, 'a store that is opened read-only')
-  await store.mapKeys(topic, signal)
+  return await store.mapKeys(topic, signal)
 }
 
 /** Key indexes under another secret are not believed, so one that cannot be told does no harm. */
@@ -134,8 +150,9 @@ class ReadOnlyStore implements ReadStore {
   }
 
   /** @internal */
-  async mapKeys(name: string, signal: AbortSignal): Promise<void> {
+  async mapKeys(name: string, signal: AbortSignal): Promise<KeyedBytes[]> {
     const { logs } = await this.#find(name)
+    const all: KeyedBytes[] = []
     for (const log of logs) {
       const host: BuildKeysHost = {
         ...this.#partitions,
@@ -146,9 +163,12 @@ class ReadOnlyStore implements ReadStore {
           keys.release()
         },
       }
-      log.keys = new LiveKeys(host, log)
-      await buildKeys(host, log, log.keys, log.logStart, signal)
+      const keys = new WeighedKeys(host, log)
+      log.keys = keys
+      await buildKeys(host, log, keys, log.logStart, signal)
+      all.push(keys.keyedBytes)
     }
+    return all
   }
 
   async topics(options?: Signal & { readonly internal?: boolean | undefined }): Promise<string[]> {

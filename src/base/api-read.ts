@@ -139,9 +139,12 @@ export interface SegmentInfo {
   readonly baseOffset: number
   /** The first offset behind it. */
   readonly nextOffset: number
-  /** Size of its records as stored, in bytes. */
+  /** Size of its records as stored, in bytes: compressed where they are, with what frames them. */
   readonly bytes: number
-  /** Bytes of records that are still the newest of their key; null without a key map. */
+  /**
+   * Bytes of records that are still the newest of their key, as they are before compression: of compressed batches they
+   * can be more than `bytes`. Null without a key map.
+   */
   readonly liveBytes: number | null
   /** Where it lies. */
   readonly tier: 'local' | 'remote' | 'both'

@@ -3,6 +3,7 @@
  */
 import type { Command } from 'commander'
 import type { KeyedPartition, SegmentInfo } from '../base/api-read.ts'
+import type { KeyedBytes } from '../store-read-only.ts'
 import { drawLayers } from './layers.ts'
 import { count, timeText } from './output.ts'
 import type { Session } from './session.ts'
@@ -35,11 +36,11 @@ export function addDescribe(program: Command, session: Session): void {
       const topic = await store.topic(name)
       // A topic opened for reading knows its config as well; the reading face does not promise it.
       const config = (topic as { readonly config?: Readonly<Record<string, unknown>> }).config ?? {}
-      if (options.live && config['keyMap'] === true) await session.mapKeys(store, name)
+      const keyed = options.live && config['keyMap'] === true ? await session.mapKeys(store, name) : []
       const numbers = Array.from({ length: topic.partitions }, (_, index) => index)
       const partitions = await Promise.all(numbers.map((index) => described(topic.partition(index))))
       if (session.json) return await session.out.json({ name, config, partitions })
-      await print(session, name, config, partitions, options.segments === true)
+      await print(session, name, config, partitions, keyed, options.segments === true)
     })
 }
 
@@ -52,6 +53,7 @@ async function print(
   name: string,
   config: Readonly<Record<string, unknown>>,
   partitions: readonly Described[],
+  keyed: readonly KeyedBytes[],
   withSegments: boolean,
 ): Promise<void> {
   const { out } = session
@@ -65,7 +67,7 @@ async function print(
     }),
   )
   if (withSegments) for (const described of partitions) await printSegments(session, described)
-  for (const described of partitions) await printLayers(session, described)
+  for (const described of partitions) await printLayers(session, described, keyed[described.partition] ?? new Map())
   const keys = Object.keys(config)
   if (keys.length === 0) return
   await out.line('')
@@ -92,10 +94,10 @@ async function printSegments(session: Session, { partition, segments }: Describe
   )
 }
 
-async function printLayers(session: Session, { partition, segments }: Described): Promise<void> {
+async function printLayers(session: Session, { partition, segments }: Described, keyed: KeyedBytes): Promise<void> {
   if (segments.every(({ liveBytes, bytes }) => liveBytes === null || bytes === 0)) return
   await session.out.line(`\npartition ${partition}, newest on top`)
-  await drawLayers(session.out, segments)
+  await drawLayers(session.out, segments, keyed)
 }
 
 function configText(value: unknown): string {

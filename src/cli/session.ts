@@ -11,6 +11,7 @@ import { nodeClock } from '../base/node-clock.ts'
 import { nodeFileSystem } from '../base/node-file-system.ts'
 import { openStore } from '../store.ts'
 import { mapKeys } from '../store-read-only.ts'
+import type { KeyedBytes } from '../store-read-only.ts'
 import type { ReadStore, Store } from '../base/api-store.ts'
 import { describeFailure } from './cli-error.ts'
 import type { ExitCode } from './cli-error.ts'
@@ -59,9 +60,9 @@ export class Session {
   }
 
   /** Looks at the keys of a topic, for what only a key map knows, and says so when that takes long. */
-  async mapKeys(store: ReadStore, topic: string): Promise<void> {
+  async mapKeys(store: ReadStore, topic: string): Promise<KeyedBytes[]> {
     using _progress = this.progress(() => `Looking at the keys of ${topic}.`)
-    await mapKeys(store, topic, this.signal)
+    return await mapKeys(store, topic, this.signal)
   }
 
   /** Opens the store for writing; makes it only when asked to. */

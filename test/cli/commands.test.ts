@@ -92,14 +92,36 @@ test('keys are looked up, and what is live is drawn', async () => {
   expect(segments.at(-1)!.liveBytes).toBeGreaterThan(segments.at(-1)!.bytes / 2)
   const drawing = async (LC_ALL: string): Promise<string[]> => {
     const { stdout } = await runCommand(at('describe', 'people'), { env: { LC_ALL } })
-    return stdout.split('\n').filter((line) => /^ +[\d ]+ {2}[\d.]+ k?B/.test(line))
+    return stdout.split('\n').filter((line) => /^ +[\d ]+ {2}(?:\d+ {2})?[\d.]+ k?B/.test(line))
   }
   const plain = await drawing('C')
   expect(plain).toHaveLength(segments.length)
   expect(plain[0]).toMatch(/ #+\.*$/)
-  expect(plain.at(-1)).toMatch(/^ +0 .* 0 B +\.+$/)
-  expect((await drawing('en_US.UTF-8')).at(-1)).toMatch(/ 0 B +░+$/)
+  expect(plain.at(-1)).toMatch(/^ +0 .* 0 % +\.+$/)
+  expect((await drawing('en_US.UTF-8')).at(-1)).toMatch(/ 0 % +░+$/)
   expect((await runCommand(at('describe', 'people', '--no-live'))).stdout).not.toContain('newest on top')
+})
+
+test.each(['none', 'zstd'])('what is live is drawn as a share of the records, compressed by %s', async (codec) => {
+  const at = inStore(temporaryDirectory())
+  const config = ['--config', 'cleanup.policy=compact', '--config', `compression.type=${codec}`]
+  await jsonOf(at('create', 'people', ...config))
+  const input = [...Array(60).keys()].map((n) => `k${n % 45}:${'the same again '.repeat(20)}`).join('\n')
+  await jsonOf(at('append', 'people', '--key-separator', ':'), { input })
+  const drawn = await runCommand(at('describe', 'people'), { env: { LC_ALL: 'C' } })
+  expect(drawn.stdout).toMatch(/^from offset +bytes +live +# live, \. superseded\n +0 +[\d.]+ k?B +75 % +#{30}\.{10}$/m)
+  // Where a row is for several segments, it says for how many.
+  await jsonOf(at('alter', 'people', '--config', 'segment.bytes=600', '--config', 'batch.bytes=600'))
+  const more = [...Array(900).keys()].map((n) => `n${n}:${(n / 7).toString(36).repeat(5)}`)
+  await jsonOf(at('append', 'people', '--key-separator', ':'), { input: more.join('\n') })
+  const [described] = await jsonOf(at('describe', 'people'))
+  const [{ segments }] = described!['partitions'] as [{ segments: unknown[] }]
+  const { stdout } = await runCommand(at('describe', 'people'), { env: { LC_ALL: 'C' } })
+  const rows = stdout.slice(stdout.indexOf('from offset')).split('\n\n')[0]!.split('\n')
+  expect(rows[0]).toMatch(/^from offset +segments +bytes +live /)
+  expect(rows.length).toBeLessThan(26)
+  const counts = rows.slice(1).map((row) => Number(row.trim().split(/ {2,}/)[1]))
+  expect(counts.reduce((sum, n) => sum + n)).toBe(segments.length)
 })
 
 test('lines of JSON are taken as they stand', async () => {
