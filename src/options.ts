@@ -216,8 +216,9 @@ function expectation<KIn>(expect: Expect<KIn>): Pick<ResolvedAppendOptions, 'exp
   if (!Object.hasOwn(expect, 'key')) {
     return { expectedEnd: parseInteger(offset as number, 'expect.offset'), expectedKey: undefined }
   }
-  const expected = offset === null ? null : parseInteger(offset as number, 'expect.offset')
-  return { expectedEnd: undefined, expectedKey: { key, offset: expected } }
+  if (offset !== null && !(Number.isSafeInteger(offset) && offset! >= 0))
+    throw invalidOption('expect.offset', offset, "the offset of the key's newest record, or null for none")
+  return { expectedEnd: undefined, expectedKey: { key, offset: offset as number | null } }
 }
 
 /** Options of a writer, checked and complete. */

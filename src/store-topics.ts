@@ -177,7 +177,7 @@ export class StoreTopics {
     checkPartitionCount(before + count, 'partitions')
     const hasRecords = live.logs.some((log) => log.logEnd > log.logStart)
     if (hasRecords && (live.config.keyMap || isCompacted(live.config))) {
-      throw conflict(name, [{ name: 'partitions', stored: before, wanted: before + count }])
+      throw keysWouldMove(name, before, before + count)
     }
     const grown = { ...topic, logIds: [...topic.logIds, ...newLogIds(this.#catalog, count)] }
     await this.#addLogs(grown)
@@ -320,13 +320,22 @@ export function codecDifferences(topic: CatalogTopic, wanted: NonNullable<Wanted
   return both.filter((codec) => codec.stored !== codec.wanted)
 }
 
+function keysWouldMove(name: string, stored: number, wanted: number): VarveError<'CONFIG_CONFLICT'> {
+  const message =
+    `The topic ${name} has records and is compacted or looks keys up: with ${wanted} partitions instead of ${stored} ` +
+    'keys would be looked for elsewhere than where they are. Make another topic, and append the records there.'
+  const differences = [{ name: 'partitions', stored, wanted }]
+  return new VarveError('CONFIG_CONFLICT', message, { topic: name, differences }, { outcome: 'definite' })
+}
+
 export function conflict(name: string, differences: readonly Difference[]): VarveError<'CONFIG_CONFLICT'> {
+  const canAlter = differences.every((one) => one.name !== 'partitions' && !one.name.endsWith(' codec'))
   const list = differences
     .map((d) => `${d.name} is ${JSON.stringify(d.stored)}, wanted ${JSON.stringify(d.wanted)}`)
     .join('; ')
   return new VarveError(
     'CONFIG_CONFLICT',
-    `The topic ${name} is not as wanted: ${list}. Use the option alter to change config.`,
+    `The topic ${name} is not as wanted: ${list}.${canAlter ? ' Use the option alter to change config.' : ''}`,
     {
       topic: name,
       differences,

@@ -91,7 +91,10 @@ export class TopicAppender<KIn, VIn> {
         throw new VarveError('INVALID_OPTION', 'appendMany takes an array of records.', { option: 'records' })
       const resolved = resolveAppendOptions(options, this.#engine.options.durability)
       resolved.signal?.throwIfAborted()
-      if (records.length === 0) return Promise.resolve([])
+      if (records.length === 0) {
+        if (resolved.expectedEnd !== undefined || resolved.expectedKey !== undefined) throw nothingExpected()
+        return Promise.resolve([])
+      }
       return this.#appendMany(records, resolved)
     } catch (error) {
       return Promise.reject(error)
@@ -192,4 +195,10 @@ export class TopicAppender<KIn, VIn> {
     this.#engine.counters.appendedRecords += records
     this.#engine.counters.appendedBytes += bytes
   }
+}
+
+/** Of which partition it is said nobody could tell, and nothing would be done behind it. */
+function nothingExpected(): VarveError<'INVALID_OPTION'> {
+  const message = 'expect needs at least one record, which goes behind what is expected; there are none.'
+  return new VarveError('INVALID_OPTION', message, { option: 'expect' }, { outcome: 'definite' })
 }

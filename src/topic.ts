@@ -19,6 +19,7 @@ import type { CleanReport, KeyedTopic, ResolvedTopicConfig, Topic } from './base
 import { flag, invalidOption, optionsObject, signalOf } from './base/checks.ts'
 import { decoderOf } from './base/codec-face.ts'
 import type { Codec } from './base/codec-face.ts'
+import { VarveError } from './base/errors.ts'
 import { checkPartition, resolveReadOptions } from './base/read-options.ts'
 import { StickyPartition } from './base/partitioner.ts'
 import { parseInteger } from './base/units.ts'
@@ -180,6 +181,7 @@ export class TopicHandle<K, V, N extends string, KIn, VIn>
   }
 
   delete(key: KIn & {}, options?: AppendOptions<KIn>): Promise<Receipt> {
+    if ((key as unknown) === null || key === undefined) return Promise.reject(noKey(this.name))
     // The key is not null, so it is a record of any topic that has keys.
     return this.#appender.append({ key, value: null } as unknown as NewRecord<KIn, VIn>, options)
   }
@@ -206,4 +208,9 @@ export class TopicHandle<K, V, N extends string, KIn, VIn>
       throw invalidOption('cleanupPolicy', config.cleanupPolicy, `'compact' for ${this.name} to be cleaned`)
     return this.#changes.clean(logs, wish)
   }
+}
+
+function noKey(topic: string): VarveError<'INVALID_RECORD'> {
+  const message = `delete needs the key whose records are to count as deleted in ${topic}. Nothing was written.`
+  return new VarveError('INVALID_RECORD', message, { topic, index: 0, issues: [] }, { outcome: 'definite' })
 }

@@ -119,7 +119,7 @@ export type Expect<KIn> =
 export interface AppendOptions<KIn> extends Signal {
   /** How safe the record must be before the call resolves; default: the store's. */
   readonly durability?: Durability | undefined
-  /** Default none. With several records all of them must go to one partition. */
+  /** Default none. With several records all of them must go to one partition; without any it is INVALID_OPTION. */
   readonly expect?: Expect<KIn> | undefined
 }
 

@@ -143,7 +143,7 @@ export interface LogTopic<K, V, N extends string = string, KIn = K, VIn = V> ext
    * before anything is written. Receipts are in the order given. Throws as `append`.
    */
   appendMany(records: readonly NewRecord<KIn, VIn>[], options?: Signal): Promise<Receipt[]>
-  /** Appends a tombstone for the key. Throws as `append`. */
+  /** Appends a tombstone for the key; without one it is INVALID_RECORD. Throws as `append`. */
   delete(key: KIn & {}, options?: Signal): Promise<Receipt>
   /** For streams of appends: no promise each, with back-pressure. */
   writer(options?: WriterOptions): Writer<KIn, VIn>

@@ -93,7 +93,7 @@ export interface ErrorDetails {
   REMOTE_UNAVAILABLE: { readonly object: string | null }
   /** invalid. The bucket ignores conditional writes. */
   REMOTE_UNSUITABLE: { readonly probe: string }
-  /** unavailable. `getSync` would need the bucket. */
+  /** unavailable. `getSync` would have to wait; `get` does. */
   WOULD_BLOCK: { readonly topic: string }
   /** invalid. An optional package is missing. */
   UNSUPPORTED: { readonly package: string }

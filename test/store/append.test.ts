@@ -195,6 +195,12 @@ describe('keys and values', () => {
     await topic.append({ key: 'k', value: null })
     expect((await topic.delete('k')).offset).toBe(1)
     await rejected('INVALID_RECORD', topic.delete(null as never))
+    // Where records may do without a key as well.
+    for (const anyKey of [await store.topic('raw', { create: 'must' }), await store.topic(Lines, { create: 'must' })])
+      for (const none of [null, undefined]) {
+        await rejected('INVALID_RECORD', anyKey.delete(none as never))
+        expect((await anyKey.partition(0).offsets()).logEnd).toBe(0)
+      }
     expect((await all(topic.read())).map((record) => record.value)).toEqual([null, null])
     expect(calls).toBe(0)
   })

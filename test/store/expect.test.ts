@@ -187,6 +187,12 @@ it('what it takes is checked, and without a key map there is none', async () => 
   expect([error.details, error.outcome]).toEqual([{ topic: 'names' }, 'definite'])
   for (const wrong of [{ key: 'a' }, { key: 'a', offset: -1 }, { key: null, offset: 1 }, { key: 7, offset: 1 }, {}, 7])
     await rejected('INVALID_OPTION', append(wrong))
+  expect((await rejected('INVALID_OPTION', append({ key: 'a' }))).message).toMatch(
+    /expect\.offset .* or null .* undefined/,
+  )
+  for (const one of [{ offset: 0 }, { key: 'a', offset: null }])
+    await rejected('INVALID_OPTION', names.appendMany([], { expect: one }))
+  expect(await names.appendMany([])).toEqual([])
   expect((await names.partition(0).offsets()).logEnd).toBe(0)
   await store.close()
 })
