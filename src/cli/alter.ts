@@ -2,8 +2,11 @@
  * `varve alter`: other config or more partitions for a topic.
  */
 import type { Command } from 'commander'
+import type { Store } from '../base/api-store.ts'
+import type { RawTopic } from '../base/api-topic.ts'
 import { CliError } from './cli-error.ts'
 import { collect, configOf, positiveNumber } from './config-arguments.ts'
+import { bytesText } from './output.ts'
 import type { Session } from './session.ts'
 
 interface Options {
@@ -26,9 +29,16 @@ export function addAlter(program: Command, session: Session): void {
         throw new CliError('Nothing to change: give --config name=value or --add-partitions NUMBER.', 2)
       }
       await using store = await session.writing()
-      const topic = await store.topic(name, { config: configOf(config), alter: true })
-      if (addPartitions !== undefined) await topic.addPartitions(addPartitions)
+      const topic = await altered(session, store, name, options)
       if (session.json) return await session.out.json({ name, partitions: topic.partitions, config: topic.config })
       return await session.out.line(`Altered ${name}.`)
     })
+}
+
+/** What takes long is the key map that a topic gets. */
+async function altered(session: Session, store: Store, name: string, options: Options): Promise<RawTopic> {
+  using _ = session.progress(() => `altering ${name}, ${bytesText(store.stats().memory.keyMap)} of key maps`)
+  const topic = await store.topic(name, { config: configOf(options.config), alter: true })
+  if (options.addPartitions !== undefined) await topic.addPartitions(options.addPartitions)
+  return topic
 }

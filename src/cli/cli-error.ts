@@ -4,6 +4,7 @@
  * Owns     the exit codes and how any error becomes one message without a stack trace.
  * Holds    A mistake of the user is one or two lines. Only what we did not expect names a way to report it.
  */
+import type { AnyVarveError } from '../base/errors.ts'
 import { VarveError } from '../base/errors.ts'
 
 /** 0 good · 1 found something, or it could not be done · 2 bad usage · 130 interrupted. */
@@ -40,6 +41,19 @@ export interface Failure {
   readonly details: unknown
 }
 
+/** Where a message names what a program would do, what there is to do here. */
+function wordsOf(error: AnyVarveError): string {
+  if (error.code === 'TOPIC_MISSING') {
+    const { topic } = error.details
+    return `There is no topic ${topic}: \`varve topics\` lists those there are, \`varve create\` makes one.`
+  }
+  if (error.code === 'LOCKED') {
+    const { directory, pid } = error.details
+    return `${pid === null ? 'Another writer' : `The process ${pid}`} has ${directory} open for writing. End it first.`
+  }
+  return error.message
+}
+
 /** Turns whatever was thrown into something that a person can act on. */
 export function describeFailure(error: unknown): Failure {
   if (error instanceof Interrupted || error instanceof CliError) {
@@ -47,7 +61,7 @@ export function describeFailure(error: unknown): Failure {
   }
   if (VarveError.is(error) && error.code !== 'INTERNAL') {
     const exitCode = error.kind === 'invalid' ? 2 : 1
-    return { exitCode, message: error.message, code: error.code, details: error.details }
+    return { exitCode, message: wordsOf(error), code: error.code, details: error.details }
   }
   const errno = (error as { code?: unknown } | null)?.code
   const text = error instanceof Error ? error.message : String(error)
