@@ -20,11 +20,13 @@ import { initHashes } from './base/xxh64.ts'
 import type { KeyIdentity } from './index/key-record.ts'
 import { buildKeys } from './log/build-keys.ts'
 import type { BuildKeysHost } from './log/build-keys.ts'
+import { planLog } from './log/clean.ts'
 import { loadAborted } from './log/load-aborted.ts'
 import type { FollowedLog } from './log/follow.ts'
 import { LiveKeys } from './log/live-keys.ts'
 import type { KeyMemory } from './log/live-keys.ts'
 import type { PartitionLog } from './log/log.ts'
+import { isCompacted } from './metadata/topic-config.ts'
 import type { ResolvedOpenOptions } from './options.ts'
 import { storePaths } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
@@ -206,10 +208,20 @@ class ReadOnlyStore implements ReadStore {
       queuedBytes: 0,
       memory: { keyMap: 0, cache: this.#follower.cacheBytes, buffers: this.#readBudget.bytes },
       local: { segments: segments.length, bytes: segments.reduce((sum, segment) => sum + segment.sizeBytes, 0) },
-      cleaner: { backlogBytes: 0, lastPass: null, uncleanable: [] },
+      cleaner: { backlogBytes: this.#backlogBytes(), lastPass: null, uncleanable: [] },
       oldestViewMs: oldest === Infinity ? 0 : this.#options.clock.monotonicMs() - oldest,
       openFiles: this.#follower.openFiles,
     }
+  }
+
+  #backlogBytes(): number {
+    const times = { nowMs: this.#options.clock.now(), horizonsOverMs: -Infinity }
+    let bytes = 0
+    for (const log of this.#follower.logs) {
+      const isWhole = log.view.segments.some(({ phase }) => phase !== 'sealed')
+      if (isCompacted(log.config) && isWhole) bytes += planLog(log, times).dirtyBytes
+    }
+    return bytes
   }
 
   close(): Promise<void> {

@@ -122,7 +122,7 @@ export interface StoreStats {
   /**
    * What waits for cleaning, what the last pass did, and the logs that cannot be cleaned, with the reason why the last
    * pass over each has failed. One with damage waits until the store is opened again, or `topic.clean()`; the others
-   * are tried again.
+   * are tried again. A store that is opened read-only knows what waits, and nothing of passes.
    */
   readonly cleaner: {
     readonly backlogBytes: number

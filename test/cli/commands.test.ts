@@ -228,6 +228,22 @@ test('a compacted topic is cleaned, one or all of them', async () => {
   expect(refused.stderr).toMatch(/cleanupPolicy/)
 })
 
+test('stats says what waits for cleaning, and that it does not know of passes', async () => {
+  const at = inStore(temporaryDirectory())
+  await jsonOf(at('create', 'people', '--config', 'cleanupPolicy=compact', '--config', 'segmentBytes=2KiB'))
+  const input = Array.from({ length: 100 }, (_, n) => `k${n % 7}:${'value '.repeat(12)}${n}`).join('\n')
+  await jsonOf(at('append', 'people', '--key-separator', ':'), { input })
+  const [described] = await jsonOf(at('describe', 'people'))
+  const [{ segments }] = described!['partitions'] as [{ segments: { bytes: number; phase: string }[] }]
+  const sealed = segments.filter(({ phase }) => phase === 'sealed')
+  const backlogBytes = sealed.reduce((sum, { bytes }) => sum + bytes, 0)
+  expect(backlogBytes).toBeGreaterThan(0)
+  expect(await jsonOf(at('stats'))).toMatchObject([{ cleaner: { backlogBytes, lastPass: null, uncleanable: null } }])
+  expect((await runCommand(at('stats'))).stdout).toMatch(/^cleaner\.uncleanable +-$/m)
+  await jsonOf(at('clean', '--force'))
+  expect(await jsonOf(at('stats'))).toMatchObject([{ cleaner: { backlogBytes: 0 } }])
+})
+
 test('where a topic cannot be cleaned the others are', async () => {
   const directory = temporaryDirectory()
   const at = inStore(directory)
