@@ -27,7 +27,7 @@ export async function* keyHistory<K, V, N extends string>(
       const { segments } = log.view
       const i = log.view.find(at)
       const first = segments[i]?.baseOffset ?? at
-      if (first > at) throw missingOffsets(log, at, first)
+      if (first > Math.max(at, log.localStart)) throw missingOffsets(log, at, first)
       const to = i + 1 < segments.length ? Math.min(end, segments[i]!.nextOffset) : end
       for await (const _ of stand(reads, segments[i], at, to)) {
         const record = recordUnlessSkipped(reads.batch, reads.index, onUndecodable)

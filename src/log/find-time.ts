@@ -44,7 +44,7 @@ export async function findTime(
   if (log.pending !== undefined) applyIfPossible(log)
   const { segments } = log.view
   const end = scope === 'uncommitted' ? log.highWatermark : log.lastStable
-  let expected = log.logStart
+  let expected = Math.max(log.logStart, log.localStart)
   for (const segment of segments) {
     // What is lost may have been the first at or after the time.
     if (segment.baseOffset > expected) throw missingOffsets(log, expected, segment.baseOffset)

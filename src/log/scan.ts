@@ -188,7 +188,8 @@ export class LogScan {
       const { segments } = log.view
       const segment = segments[log.view.find(this.#offset)]
       if (segment === undefined) return false
-      if (segment.baseOffset > this.#offset) {
+      // What lies below the first segment of a log that was taken over is cleaned away.
+      if (segment.baseOffset > Math.max(this.#offset, log.localStart)) {
         this.close()
         throw missingOffsets(log, this.#offset, segment.baseOffset)
       }

@@ -112,6 +112,25 @@ describe('a log directory of Kafka', () => {
   }
 })
 
+test('what a broker has cleaned away at the front is no loss', async () => {
+  const kafka = new KafkaDirectory()
+  await kafka.partition('compact-0', {
+    segments: { 0: new Uint8Array(0), 10: new Uint8Array(0), 20: batches({ offsets: [23, 27], range: [20, 29] }) },
+  })
+  await kafka.checkpoint('cleaner-offset-checkpoint', ['compact 0 20'])
+  const { fs } = await kafka.finish(true)
+  for (const options of [{ adopt: true }, {}]) {
+    const store = await open(fs, options)
+    expect(store.recovery.warnings.filter((warning) => warning.includes('acknowledged'))).toEqual([])
+    const topic = await store.topic('compact')
+    expect(await collected(topic.read({ from: 0 }))).toMatchObject([{ offset: 23 }, { offset: 27 }])
+    expect((await topic.partition(0).offsetForTime(0))?.offset).toBe(23)
+    expect(await topic.get(raw('nobody'))).toBeUndefined()
+    expect(await collected(topic.history(raw('nobody')))).toEqual([])
+    await store.close()
+  }
+})
+
 describe('a crash during a hand-over', () => {
   /** A look at every change of the disk while a directory is taken over. */
   async function images(
