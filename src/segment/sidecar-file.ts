@@ -26,7 +26,7 @@ export function readSidecarFile(fileSystem: FileSystem, path: string): Sidecar |
     throw fileError(error, path, 'Reading a file')
   }
   try {
-    return readTail(file, path) ?? 'damaged'
+    return readSidecarTail(file, path) ?? 'damaged'
   } catch (error) {
     throw fileError(error, path, 'Reading a file')
   } finally {
@@ -34,7 +34,8 @@ export function readSidecarFile(fileSystem: FileSystem, path: string): Sidecar |
   }
 }
 
-function readTail(file: File, path: string): Sidecar | undefined {
+/** The sidecar in an open file; undefined: not a whole one. */
+export function readSidecarTail(file: File, path: string): Sidecar | undefined {
   const size = file.sizeSync()
   let bytes = readEnd(file, size, Math.min(size, FIRST_GUESS))
   const length = sidecarTailLength(bytes, path)

@@ -91,7 +91,12 @@ export class Sidecar {
   /** True when `bytes` are exactly the bytes of this block of the log. */
   verifyBlock(block: number, bytes: Uint8Array): boolean {
     const size = Math.min(sections.LOG_BLOCK_BYTES, this.summary.logLength - block * sections.LOG_BLOCK_BYTES)
-    return bytes.byteLength === size && xxh64(bytes) === this.#hashes.getBigUint64(block * 8)
+    return bytes.byteLength === size && xxh64(bytes) === this.blockHash(block)
+  }
+
+  /** XXH64 of this block of the log; opaque. */
+  blockHash(block: number): bigint {
+    return this.#hashes.getBigUint64(block * 8)
   }
 
   /** Start of a batch at or before the one that holds `relativeOffset`; 0 when that may be the first. */
