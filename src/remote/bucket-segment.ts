@@ -28,6 +28,7 @@ import type { FooterCache } from './footer-cache.ts'
 import type { ObjectRanges } from './object-ranges.ts'
 import { readFooter } from './segment-footer.ts'
 import { untilAborted } from './until-aborted.ts'
+import { verifyObject } from './verify-object.ts'
 
 /** What readers of a store share. */
 export interface ReadParts {
@@ -141,6 +142,13 @@ export class BucketSegment {
     } catch {
       // Told to whoever reads it.
     }
+  }
+
+  /** Reads all of its object, past the cache. Throws CORRUPT where it is not what was written. */
+  async verify({ signal }: WaitOptions): Promise<'sound' | 'absent'> {
+    const footer = await this.footer({ signal })
+    if (footer === 'absent') return 'absent'
+    return verifyObject(this.#parts.ranges, this.name, this.facts, footer, signal)
   }
 
   /** What it means that the newest metadata names an object that is not there. */

@@ -50,7 +50,7 @@ export class ReadAhead implements Follower {
     const step = this.#stepTo(segment, position, length)
     if (step === undefined) this.#seek(segment, position + length)
     else {
-      this.#window = Math.min(this.#window * 2, MOST_WINDOW)
+      if (step > 0) this.#window = Math.min(this.#window * 2, MOST_WINDOW)
       this.#distance -= step
     }
     this.#segment = segment
@@ -92,9 +92,8 @@ export class ReadAhead implements Follower {
 
   #fetch(window: number): void {
     if (window < CACHE_BLOCK_BYTES) return
-    const half = Math.floor(window / 2 / CACHE_BLOCK_BYTES) * CACHE_BLOCK_BYTES
-    const step = Math.min(Math.max(half, CACHE_BLOCK_BYTES), MOST_RUN_BYTES)
-    while (this.#distance + step <= window + CACHE_BLOCK_BYTES && this.#underWay < MOST_UNDER_WAY) {
+    const step = Math.min(Math.max(wholeBlocks(window / 2), CACHE_BLOCK_BYTES), MOST_RUN_BYTES)
+    while (wholeBlocks(this.#distance) + step <= window && this.#underWay < MOST_UNDER_WAY) {
       let segment = this.#ahead!
       if (this.#frontier >= segment.sizeBytes) {
         const next = this.#next(segment)
@@ -110,4 +109,8 @@ export class ReadAhead implements Follower {
       this.#frontier = to
     }
   }
+}
+
+function wholeBlocks(bytes: number): number {
+  return bytes - (bytes % CACHE_BLOCK_BYTES)
 }

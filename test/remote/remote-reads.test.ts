@@ -326,14 +326,16 @@ describe('damage', () => {
           found.push(await rejected('CORRUPT', segment.footer({ signal: signal() })))
           found.push(await rejected('CORRUPT', readAt(segment, 0, 1)))
         } else {
-          // The header of the footer is for those who read it from its start; nothing of it is served.
+          // The header of the footer is for those who read it from its start; here nothing of it is served.
           const keysStart = facts.logBytes + Sidecar.decode(built.sidecar, 'x')!.keyIndex!.position
           const reading = segment.readKeyBlocks(0, 10, { signal: signal() })
           if (position >= keysStart) found.push(await rejected('CORRUPT', reading))
           else await reading
         }
+        found.push(await rejected('CORRUPT', segment.verify({ signal: signal() })))
         for (const error of found) expect(error.details.path).toContain(segment.name)
         flip(store, facts, position)
+        expect(await segment.verify({ signal: signal() })).toBe('sound')
         expectLog(await readAt(segment, 0, facts.logBytes), 0, facts.logBytes)
         expect(reads.underWay).toEqual(NOTHING_UNDER_WAY)
       }),
@@ -374,11 +376,13 @@ describe('an object that is not there', () => {
     expect(await segment.footer(wait)).toBe('absent')
     expect(await segment.read(new Uint8Array(1), 0, wait)).toBe('absent')
     expect(await segment.readKeyBlocks(0, 1, wait)).toBe('absent')
+    expect(await segment.verify(wait)).toBe('absent')
     const there = await inBucket(keyed)
     await there.segment.footer(wait)
     there.store.bucket.remove(there.segment.name)
     expect(await there.segment.read(new Uint8Array(1), 0, wait)).toBe('absent')
     expect(await there.segment.readKeyBlocks(0, 1, wait)).toBe('absent')
+    expect(await there.segment.verify(wait)).toBe('absent')
     expect([reads.underWay, there.reads.underWay]).toEqual([NOTHING_UNDER_WAY, NOTHING_UNDER_WAY])
     expect(there.reads.bytes).toBeLessThan(LIMITS.footerBytes)
     expect(segment.missing().details).toEqual({ path: `memory://bucket/${segment.name}`, position: null })
