@@ -58,7 +58,16 @@ const TEXT_FILES: ReadonlySet<string> = new Set([
   '.kafka_cleanshutdown',
 ])
 
-const STATE_FILES: ReadonlySet<string> = new Set(['catalog', 'close-record', 'identity', 'writer', 'clock', 'adopting'])
+const STATE_FILES: ReadonlySet<string> = new Set([
+  'catalog',
+  'close-record',
+  'identity',
+  'writer',
+  'clock',
+  'adopting',
+  'remote',
+  'remote-copies',
+])
 
 async function dumpFile(dump: Dump, withRecords: boolean): Promise<void> {
   const { name } = dump

@@ -5,7 +5,7 @@
  *          follow what is `remote-states.ts`; what the records amount to is `remote-logs.ts`.
  * Holds    A log is named by its id, which is never given twice, not by its topic. An attempt id is used once: a second
  *          try to copy a segment is another object. No maps: nothing in a record can be there twice, and a field too
- *          many is refused. The same bytes stand in the bucket's chunks and in the store's own log.
+ *          many is refused. The same bytes stand in the bucket's chunks and in the store's `remote-copies`.
  */
 import { pack, unpack } from '../base/msgpack.ts'
 import { VarveError } from '../base/errors.ts'

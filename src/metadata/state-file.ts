@@ -30,6 +30,7 @@ export const STATE_KINDS = {
   clock: 5,
   adopting: 6,
   remote: 7,
+  'remote-copies': 8,
 } as const
 
 export type StateKind = keyof typeof STATE_KINDS

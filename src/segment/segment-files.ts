@@ -166,6 +166,10 @@ export interface StorePaths {
   /** While a directory of Kafka is taken over. */
   readonly adopting: string
   readonly closeRecord: string
+  /** Its place in the bucket, and what it wrote there last. */
+  readonly remote: string
+  /** Copies to the bucket that no commit names yet. */
+  readonly remoteCopies: string
   readonly marks: string
   readonly journal: string
   readonly keyMaps: string
@@ -187,6 +191,8 @@ export function storePaths(root: string): StorePaths {
     catalog: joinPath(varve, 'catalog'),
     adopting: joinPath(varve, 'adopting'),
     closeRecord: joinPath(varve, 'close-record'),
+    remote: joinPath(varve, 'remote'),
+    remoteCopies: joinPath(varve, 'remote-copies'),
     marks: joinPath(varve, 'marks'),
     journal: joinPath(varve, 'journal'),
     keyMaps: joinPath(varve, 'keymap'),
