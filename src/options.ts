@@ -12,6 +12,7 @@ import type { Clock } from './base/clock.ts'
 import type { FileSystem } from './base/file-system.ts'
 import type { Random } from './base/random.ts'
 import { KeyHasher } from './base/siphash.ts'
+import type { Tier } from './base/tier.ts'
 import type { ThreadDoor } from './base/task-thread.ts'
 import { parseDuration, parseInteger, parseSize } from './base/units.ts'
 
@@ -68,6 +69,8 @@ export interface ResolvedOpenOptions extends Doors {
   readonly durability: Durability
   /** With `{ intervalMs }`: how often appends at `os` are synced; null: not by time. */
   readonly syncIntervalMs: number | null
+  readonly tier: Tier | undefined
+  readonly takeOver: boolean
   readonly localReads: 'sync' | 'async' | 'auto'
   readonly memoryBytes: number
   readonly keyMapBytes: number
@@ -75,6 +78,12 @@ export interface ResolvedOpenOptions extends Doors {
   readonly lockWaitMs: number
   /** Infinity: as fast as it can. */
   readonly cleanerBytesPerSecond: number
+  readonly offloader: {
+    /** Infinity: as fast as it can. */
+    readonly bytesPerSecond: number
+    /** Uploads at a time. */
+    readonly concurrency: number
+  }
   readonly signal: AbortSignal | undefined
   readonly tuning: Tuning
 }
@@ -83,18 +92,22 @@ const KIB = 2 ** 10
 const MIB = 2 ** 20
 const GIB = 2 ** 30
 const JOURNAL_BLOCK_BYTES = 4 * KIB
+const MOST_UPLOADS = 32
 
 const OPEN_NAMES = [
   'mode',
   'create',
   'adopt',
   'durability',
+  'tier',
+  'takeOver',
   'localReads',
   'memoryBytes',
   'keyMapBytes',
   'maxQueuedBytes',
   'lockWaitMs',
   'cleaner',
+  'offloader',
   'fileSystem',
   'clock',
   'random',
@@ -109,12 +122,15 @@ export function resolveOpenOptions(options: OpenOptions | undefined, doors: Door
     create: flag(given.create ?? true, 'create'),
     adopt: flag(given.adopt ?? false, 'adopt'),
     ...durabilityOf(given.durability === undefined ? 'disk' : given.durability),
+    tier: tierOf(given.tier),
+    takeOver: flag(given.takeOver ?? false, 'takeOver'),
     localReads: oneOf(given.localReads ?? 'sync', ['sync', 'async', 'auto'], 'localReads'),
     memoryBytes: parseSize(given.memoryBytes ?? 256 * MIB, 'memoryBytes', 4 * MIB),
     keyMapBytes: parseSize(given.keyMapBytes ?? GIB, 'keyMapBytes'),
     maxQueuedBytes: parseSize(given.maxQueuedBytes ?? 64 * MIB, 'maxQueuedBytes', 1),
     lockWaitMs: parseDuration(given.lockWaitMs ?? 0, 'lockWaitMs'),
     cleanerBytesPerSecond: cleanerRate(given.cleaner),
+    offloader: offloaderOf(given.offloader),
     fileSystem: door(given.fileSystem, doors.fileSystem, 'fileSystem'),
     clock: door(given.clock, doors.clock, 'clock'),
     random: door(given.random, doors.random, 'random'),
@@ -144,6 +160,21 @@ function durabilityOf(
 function cleanerRate(given: OpenOptions['cleaner']): number {
   const { bytesPerSecond } = optionsObject(given, ['bytesPerSecond'], 'cleaner')
   return bytesPerSecond === undefined ? Infinity : parseSize(bytesPerSecond, 'cleaner.bytesPerSecond', 1)
+}
+
+function offloaderOf(given: OpenOptions['offloader']): ResolvedOpenOptions['offloader'] {
+  const { bytesPerSecond, concurrency } = optionsObject(given, ['bytesPerSecond', 'concurrency'], 'offloader')
+  return Object.freeze({
+    bytesPerSecond: bytesPerSecond === undefined ? Infinity : parseSize(bytesPerSecond, 'offloader.bytesPerSecond', 1),
+    concurrency: parseInteger(concurrency ?? 4, 'offloader.concurrency', 1, MOST_UPLOADS),
+  })
+}
+
+function tierOf(given: Tier | undefined): Tier | undefined {
+  if (given === undefined) return undefined
+  const found: Partial<Tier> | null = typeof given === 'object' ? given : null
+  if (found?.['~varve'] === 'tier' && typeof found.open === 'function') return given
+  throw invalidOption('tier', given, 'what directoryTier, s3Tier or gcsTier makes')
 }
 
 function door<T extends { readonly '~varve': string }>(given: T | undefined, standard: T, kind: T['~varve']): T {

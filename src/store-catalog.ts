@@ -12,14 +12,14 @@ import { replaceFileUnsynced } from './metadata/replace-file.ts'
 import { withTopic, writeCatalog } from './metadata/catalog.ts'
 import type { Catalog, CatalogTopic } from './metadata/catalog.ts'
 import { resolveTopicConfig } from './metadata/topic-config.ts'
-import type { ResolvedTopicConfig } from './metadata/topic-config.ts'
+import type { ResolvedTopicConfig, StoreFacts } from './metadata/topic-config.ts'
 import { isPartitionFile, joinPath, parentPath, PARTITION_METADATA, partitionPath } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
 import type { LogToOpen } from './log/open-logs.ts'
 
 /** The config in force of a topic of the catalog. */
-export function configOf(topic: CatalogTopic): ResolvedTopicConfig {
-  return resolveTopicConfig(topic.config)
+export function configOf(topic: CatalogTopic, store?: StoreFacts): ResolvedTopicConfig {
+  return resolveTopicConfig(topic.config, store)
 }
 
 /** The logs of all live topics. */
@@ -44,8 +44,13 @@ export function missingCatalog({ catalog: path }: StorePaths): VarveError<'CORRU
 }
 
 /** The logs of a topic from a partition on. */
-export function topicLogs(topic: CatalogTopic, paths: StorePaths, fromPartition: number): LogToOpen[] {
-  const config = configOf(topic)
+export function topicLogs(
+  topic: CatalogTopic,
+  paths: StorePaths,
+  fromPartition: number,
+  store?: StoreFacts,
+): LogToOpen[] {
+  const config = configOf(topic, store)
   return topic.logIds.slice(fromPartition).map((id, i) => {
     const partition = fromPartition + i
     const directory = partitionPath(paths, topic.name, partition)

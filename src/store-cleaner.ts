@@ -2,8 +2,9 @@
  * When the logs of a store are cleaned: by itself, and when somebody asks.
  *
  * Owns     which log is next, the pass under way, what the last one did, and which logs cannot be cleaned.
- * Holds    One pass at a time. Only compacted topics. A log with damage is left alone until the store is opened again,
- *          or somebody asks for it; whatever else ends a pass, it is tried again later. The others go on.
+ * Holds    One pass at a time. Only compacted topics, and of them nothing that is in the bucket or on its way there. A
+ *          log with damage is left alone until the store is opened again, or somebody asks for it; whatever else ends a
+ *          pass, it is tried again later. The others go on.
  *          E8: by an untrusted clock no horizon is over, and nothing is old enough to be cleaned.
  * Shared   beside appends, reads, seals and retention. A close, and the deletion of a topic, end a pass first.
  */
@@ -16,7 +17,7 @@ import { SerialQueue } from './base/serial-queue.ts'
 import { OffsetMemory } from './cleaner/offset-memory.ts'
 import { chooseLog } from './cleaner/plan.ts'
 import type { CleanPlan } from './cleaner/plan.ts'
-import { Throttle } from './cleaner/throttle.ts'
+import { Throttle } from './base/throttle.ts'
 import { cleanLog, planLog } from './log/clean.ts'
 import type { CleanCounts, CleanTimes } from './log/clean.ts'
 import { SegmentsMoved } from './log/clean-parts.ts'
@@ -24,11 +25,10 @@ import type { PartitionLog } from './log/log.ts'
 import { isDiskFull } from './log/write-errors.ts'
 import { isCompacted } from './metadata/topic-config.ts'
 import type { Engine } from './store-engine.ts'
+import { moment, rollActive, untilAborted } from './store-roll.ts'
 
 /** How often it is looked what is due. */
 const LOOK_MS = 15_000
-/** How often it is looked whether what a pass waits for is there. */
-const WAIT_MS = 2
 /** The part of `memoryBytes` that knows keys where there is no key map. */
 const MAP_SHARE = 4
 /** Rounds that a structural change may cut short before whoever asks is answered all the same. */
@@ -171,15 +171,10 @@ export class StoreCleaner {
   }
 
   async #rollActive(log: PartitionLog, signal: AbortSignal | undefined): Promise<void> {
-    const end = log.logEnd
-    // What a full disk did not take is not there any more.
-    while (log.active.baseOffset < Math.min(end, log.logEnd)) {
+    await rollActive(this.#engine, log, () => {
       signal?.throwIfAborted()
       this.#checkOpen(log)
-      if (this.#engine.sealActive(log)) break
-      log.tail.endSegment()
-      await this.#moment()
-    }
+    })
   }
 
   #checkOpen(log: PartitionLog): void {
@@ -225,7 +220,7 @@ export class StoreCleaner {
         return await this.#rounds(log, wish, counts)
       } catch (error) {
         if (!(error instanceof SegmentsMoved)) throw error
-        await this.#moment()
+        await moment(this.#engine.clock)
       }
     }
   }
@@ -267,22 +262,22 @@ export class StoreCleaner {
   async #keysComplete(log: PartitionLog, signal: AbortSignal): Promise<void> {
     this.#checkOpen(log)
     while (log.keys?.isComplete === false) {
-      await this.#moment()
+      await moment(this.#engine.clock)
       signal.throwIfAborted()
       this.#checkOpen(log)
     }
   }
 
-  #moment(): Promise<void> {
-    return new Promise<void>((resolve) => this.#engine.clock.timer(WAIT_MS, resolve, true))
-  }
-
-  #times({ config }: PartitionLog): CleanTimes {
+  /**
+   * While the bucket holds older segments of the log, no horizon is over: what a tombstone or a marker is there for may
+   * stand in them.
+   */
+  #times({ config, claimedTo }: PartitionLog): CleanTimes {
     const { time, trustedNow } = this.#engine
     const { minCompactionLagMs, deleteRetentionMs } = config
     return {
       nowMs: minCompactionLagMs === 0 ? time.now() : (trustedNow ?? -Infinity),
-      horizonsOverMs: time.horizonsOver(deleteRetentionMs),
+      horizonsOverMs: claimedTo >= 0 ? -Infinity : time.horizonsOver(deleteRetentionMs),
       newHorizonMs: time.now() + deleteRetentionMs,
     }
   }
@@ -327,15 +322,4 @@ function passFailed({ topic, partition, directory }: PartitionLog, cause: unknow
     `${topic}/${partition} was not cleaned: ${errnoOf(cause)} at ${path}. What is in place stays, nothing is half ` +
     'switched, appends go on. Mend the cause; it is tried again.'
   return new VarveError('LOG_FAILED', message, { path }, { retryable: true, cause })
-}
-
-/** As `work`, unless the signal comes first; that goes on, or ends by itself. */
-function untilAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return work
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error)
-    signal.addEventListener('abort', abort, { once: true })
-    if (signal.aborted) abort()
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }

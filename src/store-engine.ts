@@ -174,7 +174,7 @@ export class Engine implements CommitHost, AppendHost, RetainHost, ScanHost, Jou
     this.logs.delete(log.id)
     this.clearMark(log.id)
     this.keys.forget(log.id)
-    log.id = id
+    log.takeId(id)
     this.logs.set(id, log)
   }
 

@@ -208,6 +208,7 @@ class ReadOnlyStore implements ReadStore {
       queuedBytes: 0,
       memory: { keyMap: 0, cache: this.#follower.cacheBytes, buffers: this.#readBudget.bytes },
       local: { segments: segments.length, bytes: segments.reduce((sum, segment) => sum + segment.sizeBytes, 0) },
+      remote: null,
       cleaner: { backlogBytes: this.#backlogBytes(), lastPass: null, uncleanable: [] },
       oldestViewMs: oldest === Infinity ? 0 : this.#options.clock.monotonicMs() - oldest,
       openFiles: this.#follower.openFiles,

@@ -4,7 +4,7 @@
 import type { StoreStats } from './base/api-store.ts'
 import type { Engine } from './store-engine.ts'
 
-export function storeStats(engine: Engine, cleaner: StoreStats['cleaner']): StoreStats {
+export function storeStats(engine: Engine, cleaner: StoreStats['cleaner'], remote: StoreStats['remote']): StoreStats {
   const { counters, committer } = engine
   let segments = 0
   let bytes = 0
@@ -26,6 +26,7 @@ export function storeStats(engine: Engine, cleaner: StoreStats['cleaner']): Stor
       buffers: engine.readBudget.bytes + committer.queuedBytes,
     },
     local: { segments, bytes },
+    remote,
     cleaner: { backlogBytes: cleaner.backlogBytes, lastPass: cleaner.lastPass, uncleanable: cleaner.uncleanable },
     oldestViewMs: oldest === undefined ? 0 : engine.clock.monotonicMs() - oldest,
     openFiles: engine.pool.openFiles,

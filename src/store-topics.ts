@@ -16,7 +16,7 @@ import { findTopic, newLogIds, newTopicId, withTopic, writeCatalog } from './met
 import type { Catalog, CatalogTopic, StoredConfig } from './metadata/catalog.ts'
 import { ProducerState } from './metadata/producer-state.ts'
 import { isCompacted, mergeTopicConfig, resolveTopicConfig, topicConfigDifferences } from './metadata/topic-config.ts'
-import type { NamedTopicConfig, ResolvedTopicConfig } from './metadata/topic-config.ts'
+import type { NamedTopicConfig, ResolvedTopicConfig, StoreFacts } from './metadata/topic-config.ts'
 import type { ResolvedTopicOptions } from './metadata/topic-options.ts'
 import { truncateLog } from './log/truncate.ts'
 import { CODECS } from './segment/batch-format.ts'
@@ -54,14 +54,19 @@ export class StoreTopics {
   #catalog: Catalog
   readonly #live = new Map<string, LiveTopic>()
   readonly #changes = new SerialQueue()
+  /** What of the store bears on the defaults of a topic. */
+  readonly #facts: StoreFacts
 
   constructor(engine: Engine, catalog: Catalog) {
     this.#engine = engine
+    this.#facts = { hasTier: engine.options.tier !== undefined }
     this.#catalog = catalog
     for (const topic of catalog.topics) {
       if (topic.state !== 'live') continue
       const logs = topic.logIds.map((id) => engine.logs.get(id)!)
-      this.#live.set(topic.name, new LiveTopic(topic.name, configOf(topic), logs))
+      const config = configOf(topic, this.#facts)
+      for (const log of logs) log.config = config
+      this.#live.set(topic.name, new LiveTopic(topic.name, config, logs))
     }
   }
 
@@ -129,7 +134,7 @@ export class StoreTopics {
     if (options.create === 'never') throw missing(name)
     checkNewTopicName(name)
     // Refused when the topic is made, not when its first batch is.
-    requireCodec(CODECS[resolveTopicConfig(options.config).compressionType])
+    requireCodec(CODECS[resolveTopicConfig(options.config, this.#facts).compressionType])
     const count = checkPartitionCount(wanted.partitions ?? 1, 'partitions')
     const topic: CatalogTopic = {
       topicId: newTopicId(this.#engine.options.random),
@@ -160,7 +165,7 @@ export class StoreTopics {
 
   async #alter(topic: CatalogTopic, live: LiveTopic, config: NamedTopicConfig): Promise<void> {
     const merged = mergeTopicConfig(topic.config, config)
-    const resolved = resolveTopicConfig(merged)
+    const resolved = resolveTopicConfig(merged, this.#facts)
     requireCodec(CODECS[resolved.compressionType])
     await this.#write(withTopic(this.#catalog, { ...topic, config: storedConfig(merged) }))
     live.config = resolved
@@ -196,8 +201,8 @@ export class StoreTopics {
   async #startMissing(name: string): Promise<void> {
     const topic = findTopic(this.#catalog, name)
     if (topic?.state !== 'live' || this.#live.get(name)?.logs.length === topic.logIds.length) return
-    const live = this.#live.get(name) ?? new LiveTopic(name, configOf(topic), [])
-    const unstarted = topicLogs(topic, this.#engine.paths, live.logs.length)
+    const live = this.#live.get(name) ?? new LiveTopic(name, configOf(topic, this.#facts), [])
+    const unstarted = topicLogs(topic, this.#engine.paths, live.logs.length, this.#facts)
     await makeLogDirectories(this.#engine.options.fileSystem, topic, unstarted)
     for (const wanted of unstarted) {
       const log = this.#startLog(wanted)

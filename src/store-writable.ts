@@ -19,10 +19,13 @@ import { checkpointStore } from './store-checkpoint.ts'
 import { writeCloseState } from './store-close.ts'
 import { StoreCleaner } from './store-cleaner.ts'
 import { Maintenance } from './store-maintenance.ts'
+import { Offloader } from './store-offload.ts'
 import type { OpenedStore } from './store-open.ts'
+import { StoreRemote } from './store-remote.ts'
 import { storeStats } from './store-stats.ts'
 import { StoreTopics } from './store-topics.ts'
 import { verifyStore } from './store-verify.ts'
+import type { OpenedTier } from './base/tier.ts'
 import { TopicHandle } from './topic.ts'
 import type { TopicChanges } from './topic.ts'
 import type { PartitionHost } from './topic-partition.ts'
@@ -37,6 +40,12 @@ function checkTopicWanted(wanted: unknown): void {
 const RAW_KEY = nullable(bytes())
 const RAW_VALUE = bytes()
 
+function remoteOf({ engine, journal, identity }: OpenedStore, bucket: OpenedTier | undefined): StoreRemote | undefined {
+  const { tier } = engine.options
+  if (tier === undefined || bucket === undefined) return undefined
+  return new StoreRemote(engine, journal, identity, tier, bucket)
+}
+
 export class WritableStore implements Store {
   readonly recovery: RecoveryReport
   readonly #directory: string
@@ -44,11 +53,14 @@ export class WritableStore implements Store {
   readonly #topics: StoreTopics
   readonly #maintenance: Maintenance
   readonly #cleaner: StoreCleaner
+  readonly #remote: StoreRemote | undefined
+  readonly #offloader: Offloader | undefined
   readonly #changes: TopicChanges
   readonly #partitions: PartitionHost
   #closing: Promise<void> | undefined
 
-  constructor(directory: string, opened: OpenedStore) {
+  /** `bucket`: of the tier that the options name, opened. */
+  constructor(directory: string, opened: OpenedStore, bucket?: OpenedTier) {
     const { engine } = opened
     this.#directory = directory
     this.#opened = opened
@@ -56,9 +68,12 @@ export class WritableStore implements Store {
     this.#topics = new StoreTopics(engine, opened.catalog)
     this.#maintenance = new Maintenance(engine)
     this.#cleaner = new StoreCleaner(engine)
+    this.#remote = remoteOf(opened, bucket)
+    this.#offloader = this.#remote === undefined ? undefined : new Offloader(engine, this.#remote)
     this.#changes = {
       addPartitions: (name, count) => this.#topics.addPartitions(name, count),
       clean: (logs, wish) => this.#cleaner.clean(logs, wish),
+      offload: (logs, wish) => this.#tiered().offload(logs, wish),
     }
     this.#partitions = {
       directory,
@@ -74,6 +89,7 @@ export class WritableStore implements Store {
       countRead: (bytes, records) => engine.countRead(bytes, records),
       deleteBefore: (log, offset) => log.structure.run(() => raiseStart(engine, log, offset)),
     }
+    this.#remote?.start()
   }
 
   topic<K, V, N extends string, KIn, VIn>(
@@ -121,6 +137,18 @@ export class WritableStore implements Store {
     await this.#opened.engine.flush()
   }
 
+  async remoteFlush(options?: Signal): Promise<void> {
+    this.#check()
+    const signal = signalOf(optionsObject(options, ['signal'], '').signal)
+    signal?.throwIfAborted()
+    await this.#tiered().offload([...this.#opened.engine.logs.values()], { force: false, signal })
+  }
+
+  #tiered(): Offloader {
+    if (this.#offloader !== undefined) return this.#offloader
+    throw invalidOption('tier', undefined, 'a bucket, given when the store is opened')
+  }
+
   async refresh(options?: Signal): Promise<void> {
     this.#check()
     options?.signal?.throwIfAborted()
@@ -144,7 +172,7 @@ export class WritableStore implements Store {
   }
 
   stats(): StoreStats {
-    return storeStats(this.#opened.engine, this.#cleaner)
+    return storeStats(this.#opened.engine, this.#cleaner, this.#remote?.stats ?? null)
   }
 
   async checkpoint(directory: string, options?: Signal & { readonly kafka?: boolean | undefined }): Promise<void> {
@@ -175,6 +203,8 @@ export class WritableStore implements Store {
       { outcome: 'definite' },
     )
     engine.refusal = closed
+    await this.#remote?.stop(closed)
+    await this.#offloader?.stop()
     await this.#cleaner.stop(closed)
     await this.#topics.idle()
     await this.#maintenance.stop()

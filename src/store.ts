@@ -9,7 +9,7 @@ import { nodeThreads } from './base/node-thread.ts'
 import type { TracingChannels } from './base/api-diagnostics.ts'
 import { recoveryChannel, traced } from './base/diagnostics.ts'
 import type { OpenOptions, ReadStore, Store } from './base/api-store.ts'
-import type { Doors } from './options.ts'
+import type { Doors, ResolvedOpenOptions } from './options.ts'
 import { checkDirectory, resolveOpenOptions } from './options.ts'
 import { openReadOnly } from './store-read-only.ts'
 import { openForWriting } from './store-open.ts'
@@ -48,9 +48,20 @@ export async function openStore(directory: string, options?: OpenOptions): Promi
     recoveryChannel,
     () => context,
     async () => {
-      const store = new WritableStore(path, await openForWriting(path, resolved))
+      const store = await openWritable(path, resolved)
       context.report = store.recovery
       return store
     },
   )
+}
+
+/** The tier's package is looked for before anything is made. */
+async function openWritable(directory: string, options: ResolvedOpenOptions): Promise<WritableStore> {
+  const bucket = options.tier?.open(options)
+  try {
+    return new WritableStore(directory, await openForWriting(directory, options), bucket)
+  } catch (error) {
+    bucket?.close()
+    throw error
+  }
 }

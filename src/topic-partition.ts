@@ -91,7 +91,7 @@ export class TopicPartition<K, V, N extends string> implements Partition<K, V, N
   segments(): readonly SegmentInfo[] {
     if (this.#log.pending !== undefined) applyIfPossible(this.#log)
     const { segments } = this.#log.view
-    return segments.map((segment) => segmentInfo(segment))
+    return segments.map((segment) => segmentInfo(this.#log, segment))
   }
 
   async deleteBefore(offset: number, options?: Signal): Promise<void> {
@@ -109,19 +109,25 @@ export class TopicPartition<K, V, N extends string> implements Partition<K, V, N
   }
 }
 
-function segmentInfo(segment: Segment): SegmentInfo {
+function segmentInfo(log: PartitionLog, segment: Segment): SegmentInfo {
   const { facts } = segment
   return {
     baseOffset: facts.baseOffset,
     nextOffset: facts.nextOffset,
     bytes: facts.sizeBytes,
     liveBytes: segment.liveBytes ?? null,
-    tier: 'local',
-    phase: segment.phase === 'active' ? 'active' : segment.isBeingCleaned ? 'cleaning' : 'sealed',
+    tier: segment.phase !== 'active' && facts.nextOffset <= log.remoteEnd ? 'both' : 'local',
+    phase: phaseOf(log, segment),
     sealedAt: segment.phase === 'active' ? null : facts.sealedAt,
     maxTimestamp: facts.maxTimestamp === -1 ? null : facts.maxTimestamp,
     cleanedUpTo: facts.cleanedUpTo,
   }
+}
+
+function phaseOf(log: PartitionLog, { phase, nextOffset, isBeingCleaned }: Segment): SegmentInfo['phase'] {
+  if (phase === 'active') return 'active'
+  if (isBeingCleaned) return 'cleaning'
+  return nextOffset > log.remoteEnd && nextOffset <= log.claimedTo ? 'copying' : 'sealed'
 }
 
 export function readOnly(topic: string): VarveError<'READ_ONLY'> {

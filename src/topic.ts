@@ -15,7 +15,7 @@ import type {
   Writer,
   WriterOptions,
 } from './base/api-records.ts'
-import type { CleanReport, KeyedTopic, ResolvedTopicConfig, Topic } from './base/api-topic.ts'
+import type { CleanReport, KeyedTopic, OffloadReport, ResolvedTopicConfig, Topic } from './base/api-topic.ts'
 import { flag, invalidOption, optionsObject, signalOf } from './base/checks.ts'
 import { decoderOf } from './base/codec-face.ts'
 import type { Codec } from './base/codec-face.ts'
@@ -28,6 +28,7 @@ import { isCompacted } from './metadata/topic-config.ts'
 import { resolveWriterOptions } from './options.ts'
 import type { CleanWish } from './store-cleaner.ts'
 import type { Engine } from './store-engine.ts'
+import type { OffloadWish } from './store-offload.ts'
 import { TopicAppender } from './topic-append.ts'
 import type { RecordDecoder } from './topic-batch.ts'
 import { RecordEncoder } from './topic-encode.ts'
@@ -127,6 +128,8 @@ export class TopicReads<K, V, N extends string, KIn> implements KeyedTopic<K, V,
 export interface TopicChanges {
   addPartitions(name: string, count: number): Promise<number>
   clean(logs: readonly PartitionLog[], wish: CleanWish): Promise<CleanReport>
+  /** INVALID_OPTION without a tier. */
+  offload(logs: readonly PartitionLog[], wish: OffloadWish): Promise<OffloadReport>
 }
 
 /** A topic of a store that is open for writing. */
@@ -207,6 +210,16 @@ export class TopicHandle<K, V, N extends string, KIn, VIn>
     if (!isCompacted(config))
       throw invalidOption('cleanupPolicy', config.cleanupPolicy, `'compact' for ${this.name} to be cleaned`)
     return this.#changes.clean(logs, wish)
+  }
+
+  async offload(options?: Signal & { readonly force?: boolean | undefined }): Promise<OffloadReport> {
+    const given = optionsObject(options, ['force', 'signal'], '')
+    const wish = { force: flag(given.force ?? false, 'force'), signal: signalOf(given.signal) }
+    wish.signal?.throwIfAborted()
+    const { config, logs } = this.#state
+    const offloading = (): Promise<OffloadReport> => this.#changes.offload(logs, wish)
+    if (config.remoteStorageEnable || this.#engine.options.tier === undefined) return offloading()
+    throw invalidOption('remoteStorageEnable', false, `true for ${this.name} to be copied to the bucket`)
   }
 }
 

@@ -43,11 +43,21 @@ export type {
   Writer,
   WriterOptions,
 } from './base/api-records.ts'
-export type { Finding, LogStore, OpenOptions, ReadStore, RecoveryReport, Store, StoreStats } from './base/api-store.ts'
+export type {
+  Finding,
+  LogStore,
+  OpenOptions,
+  ReadStore,
+  RecoveryReport,
+  RemoteStats,
+  Store,
+  StoreStats,
+} from './base/api-store.ts'
 export type {
   CleanReport,
   KeyedTopic,
   LogTopic,
+  OffloadReport,
   RawLogTopic,
   RawTopic,
   ReadTopic,

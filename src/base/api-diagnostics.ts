@@ -39,6 +39,15 @@ export interface TracingChannels {
     report?: CleanReport
     error?: unknown
   }
+  /** One try to bring a segment to the bucket. */
+  'varve:offload': {
+    readonly directory: string
+    readonly what: 'segment' | 'tail' | 'cut'
+    /** Its name in the bucket. */
+    readonly object: string
+    bytes?: number
+    error?: unknown
+  }
   /** One open. */
   'varve:recovery': { readonly directory: string; report?: RecoveryReport; error?: unknown }
 }

@@ -6,9 +6,10 @@
 import type { Bytes, Durability, Resource, Signal } from './api-records.ts'
 import type { CleanReport, KeyedTopic, LogTopic, RawLogTopic, RawTopic, Topic, TopicOptions } from './api-topic.ts'
 import type { Clock } from './clock.ts'
-import type { TopicPartition } from './errors.ts'
+import type { TopicPartition, VarveError } from './errors.ts'
 import type { FileSystem } from './file-system.ts'
 import type { Random } from './random.ts'
+import type { Tier } from './tier.ts'
 import type { TopicDefinition } from './topic-definition.ts'
 import type { Duration, Size } from './units.ts'
 
@@ -66,6 +67,11 @@ export interface Store extends LogStore, ReadStore {
   /** Makes everything acknowledged so far durable at `disk`. Throws LOG_FAILED. */
   flush(options?: Signal): Promise<void>
   /**
+   * Copies all sealed segments that can go to the bucket, of all topics; resolves when they are committed there. What
+   * is not sealed yet is not copied. Throws REMOTE_UNAVAILABLE, STORE_FENCED; INVALID_OPTION without a tier.
+   */
+  remoteFlush(options?: Signal): Promise<void>
+  /**
    * A consistent copy into a new directory, durable when it resolves; sealed segments are hard links where the file
    * system has them. INVALID_OPTION when the directory is not empty.
    *
@@ -107,6 +113,16 @@ export interface Finding {
   readonly message: string
 }
 
+/** Where a store and its bucket stand. */
+export interface RemoteStats {
+  readonly state: 'attaching' | 'attached' | 'away' | 'refused'
+  readonly error: VarveError | null
+  readonly segments: number
+  readonly bytes: number
+  readonly lagMs: number | null
+  readonly requests: number
+}
+
 /** Metrics; counters count since the open. */
 export interface StoreStats {
   /** Records and bytes appended, durable groups written. */
@@ -119,6 +135,12 @@ export interface StoreStats {
   readonly memory: { readonly keyMap: number; readonly cache: number; readonly buffers: number }
   /** Segments and bytes on the local disk. */
   readonly local: { readonly segments: number; readonly bytes: number }
+  /**
+   * Segments and bytes that are committed in the bucket, how old its newest commit of this open is in ms, and the tries
+   * of requests; null without a tier. `attaching`: not known yet; `away`: it does not answer, and is tried again;
+   * `refused`: it is not this store's, or cannot be used, for the reason in `error`.
+   */
+  readonly remote: RemoteStats | null
   /**
    * What waits for cleaning, what the last pass did, and the logs that cannot be cleaned, with the reason why the last
    * pass over each has failed. One with damage waits until the store is opened again, or `topic.clean()`; the others
@@ -153,6 +175,16 @@ export interface OpenOptions extends Signal {
   readonly adopt?: boolean | undefined
   /** Default `'disk'`. `{ intervalMs }` acknowledges at `os` and syncs that often, at least 1 ms. */
   readonly durability?: Durability | { readonly intervalMs: Duration } | undefined
+  /**
+   * A bucket to which sealed segments are copied; default none. Local copies stay. Opening never needs the bucket: the
+   * tier attaches in the background (`stats().remote`). UNSUPPORTED when its package is missing.
+   */
+  readonly tier?: Tier | undefined
+  /**
+   * Take the tier over from another or a former holder; default false: the tier is refused (`stats().remote`), and
+   * calls that need it and every later append reject with STORE_FENCED.
+   */
+  readonly takeOver?: boolean | undefined
   /** Point reads that miss the cache; default `'sync'`. `'auto'` turns a slow file asynchronous for a while. */
   readonly localReads?: 'sync' | 'async' | 'auto' | undefined
   /** Memory for buffers, caches and indexes, at least 4 MiB; default 256 MiB. */
@@ -168,6 +200,9 @@ export interface OpenOptions extends Signal {
   readonly lockWaitMs?: Duration | undefined
   /** How fast the cleaner may read, in bytes a second; default unlimited. */
   readonly cleaner?: { readonly bytesPerSecond?: Size | undefined } | undefined
+  /** How fast segments are uploaded, in bytes a second, default unlimited; uploads at a time, 1 to 32, default 4. */
+  readonly offloader?:
+    { readonly bytesPerSecond?: Size | undefined; readonly concurrency?: number | undefined } | undefined
   /** The door to files; default the real ones. */
   readonly fileSystem?: FileSystem | undefined
   /** The door to time; default the real one. */

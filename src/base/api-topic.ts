@@ -207,6 +207,23 @@ export interface Topic<K, V, N extends string = string, KIn = K, VIn = V>
    * were cleaned. DISK_FULL, and LOG_FAILED with `retryable`: nothing is half done, and it is tried again.
    */
   clean(options?: Signal & { readonly force?: boolean | undefined }): Promise<CleanReport>
+  /**
+   * Copies sealed segments to the bucket now, and resolves when they are committed there; local copies stay. `force`
+   * seals the active segment first, and copies what waits for its first cleaning too. Where the tier is still attaching
+   * it waits for that.
+   *
+   * Throws REMOTE_UNAVAILABLE, STORE_FENCED, or what else the tier is refused for; CORRUPT when a local segment is
+   * damaged: nothing of it is copied. INVALID_OPTION without a tier, or where `remoteStorageEnable` is false.
+   */
+  offload(options?: Signal & { readonly force?: boolean | undefined }): Promise<OffloadReport>
+}
+
+/** What an offload did, over all partitions. */
+export interface OffloadReport {
+  /** Segments committed to the bucket by this call. */
+  readonly segments: number
+  /** Their bytes. */
+  readonly bytes: number
 }
 
 /** What a cleaning did, over all partitions. */

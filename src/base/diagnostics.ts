@@ -13,6 +13,7 @@ export const readChannel: TracingChannel<unknown, TracingChannels['varve:read']>
 export const recoveryChannel: TracingChannel<unknown, TracingChannels['varve:recovery']> =
   tracingChannel('varve:recovery')
 export const cleanChannel: TracingChannel<unknown, TracingChannels['varve:clean']> = tracingChannel('varve:clean')
+export const offloadChannel: TracingChannel<unknown, TracingChannels['varve:offload']> = tracingChannel('varve:offload')
 
 const events = {
   'varve:stall': channel('varve:stall'),

@@ -156,6 +156,11 @@ export class Journal {
   }
 
   /** True when another entry may be handed over. */
+  /** Everything up to this entry is durable. */
+  get position(): { readonly epoch: number; readonly sequence: number } {
+    return { epoch: this.#epoch, sequence: this.#synced }
+  }
+
   get hasRoom(): boolean {
     return this.#underWay < this.#options.inFlight && this.#failure === undefined && this.#refusal === undefined
   }

@@ -61,11 +61,18 @@ export interface CleanCounts {
 
 /** What may be cleaned of a log, and whether it is due. */
 export function planLog(log: PartitionLog, times: Pick<CleanTimes, 'nowMs' | 'horizonsOverMs'>): CleanPlan {
-  const { segments } = log.view
+  const segments = unclaimed(log)
   const open = segments.findIndex((segment) => segment.phase !== 'sealed')
   const taken = segments.slice(0, open + 1)
   const plan = { segments: taken.map((segment) => planSegment(log, segment)), lastStableOffset: log.lastStable }
   return planClean(plan, log.config, times)
+}
+
+/** Segments that are in the bucket, or on their way, stay as they are: a round begins behind them. */
+function unclaimed({ view, claimedTo }: PartitionLog): readonly Segment[] {
+  const { segments } = view
+  const first = segments.findIndex((segment) => segment.nextOffset > claimedTo)
+  return segments.slice(first === -1 ? -1 : first)
 }
 
 /** Age counts as it does for retention: from the append, or from the record's own time. */
@@ -118,7 +125,7 @@ class LogRound {
     this.#plan = plan
     this.#times = times
     this.#pace = pace
-    this.#taken = log.view.segments.slice(0, plan.segmentCount + 1)
+    this.#taken = unclaimed(log).slice(0, plan.segmentCount + 1)
   }
 
   async run(counts: CleanCounts): Promise<boolean> {

@@ -81,6 +81,10 @@ export class PartitionLog {
   ended: VarveError | undefined
   /** Ends the pass of the cleaner that works on it, and waits for that; undefined while there is none. */
   stopCleaning: (() => Promise<void>) | undefined
+  /** Where it ends in the bucket, as far as that is known; -1: nothing of it is there. */
+  remoteEnd = -1
+  /** Segments below are in the bucket or on their way there, and nobody cleans them; -1: none. */
+  claimedTo = -1
   readonly structure: SerialQueue = new SerialQueue()
   readonly #growth = new Set<() => void>()
 
@@ -161,6 +165,13 @@ export class PartitionLog {
   end(error: VarveError): void {
     this.ended ??= error
     this.wakeReaders()
+  }
+
+  /** It has another id, under which nothing of it is in the bucket. */
+  takeId(id: number): void {
+    this.id = id
+    this.remoteEnd = -1
+    this.claimedTo = -1
   }
 
   outOfRange(offset: number): VarveError<'OFFSET_OUT_OF_RANGE'> {

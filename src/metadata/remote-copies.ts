@@ -67,11 +67,16 @@ export class KeptCopies {
   #value: RemoteCopies
   readonly #changes = new SerialQueue()
   readonly #write: (copies: RemoteCopies) => Promise<void>
+  /** Given up in an earlier life. */
+  readonly #old: ReadonlySet<string>
+  /** Deleted in this life. */
+  readonly #deleted = new Set<string>()
 
   /** `write` makes a value durable. */
   constructor(value: RemoteCopies, write: (copies: RemoteCopies) => Promise<void>) {
     this.#value = value
     this.#write = write
+    this.#old = idsOf(value.attempts.filter(({ state }) => state === 'delete-started'))
   }
 
   get value(): RemoteCopies {
@@ -96,6 +101,19 @@ export class KeptCopies {
   forget(segments: readonly RemoteSegment[], ends: ReadonlyMap<number, number>): Promise<void> {
     const ids = idsOf(segments)
     return this.#change(({ attempts }) => ({ ends, attempts: attempts.filter((record) => !ids.has(idOf(record))) }))
+  }
+
+  /** Those that are given up and were not deleted in this life. */
+  toDelete(): RemoteRecord[] {
+    const { attempts } = this.#value
+    return attempts.filter((record) => record.state === 'delete-started' && !this.#deleted.has(idOf(record)))
+  }
+
+  /** Their objects are deleted. */
+  async deleted(segments: readonly RemoteSegment[]): Promise<void> {
+    for (const segment of segments) this.#deleted.add(idOf(segment))
+    const over = segments.filter((segment) => this.#old.has(idOf(segment)))
+    if (over.length > 0) await this.forget(over, this.#value.ends)
   }
 
   #change(change: (value: RemoteCopies) => RemoteCopies): Promise<void> {

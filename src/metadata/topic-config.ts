@@ -111,6 +111,8 @@ export function resolveTopicConfig(
 ): ResolvedTopicConfig {
   const config = Object.freeze({ ...defaultsFor(named, store), ...named })
   checkTogether(config)
+  // A topic that was made before the store had a tier never asked for one.
+  if (named.remoteStorageEnable === true) checkLocal(config)
   return config
 }
 
@@ -181,10 +183,11 @@ function checkTogether(config: ResolvedTopicConfig): void {
   if (config.batchBytes > Math.max(1, config.maxMessageBytes)) {
     throw notAbove('batchBytes', config.batchBytes, 'maxMessageBytes')
   }
-  if (config.remoteStorageEnable) {
-    checkLocalRetention('localRetentionMs', config.localRetentionMs, 'retentionMs', config.retentionMs)
-    checkLocalRetention('localRetentionBytes', config.localRetentionBytes, 'retentionBytes', config.retentionBytes)
-  }
+}
+
+function checkLocal(config: ResolvedTopicConfig): void {
+  checkLocalRetention('localRetentionMs', config.localRetentionMs, 'retentionMs', config.retentionMs)
+  checkLocalRetention('localRetentionBytes', config.localRetentionBytes, 'retentionBytes', config.retentionBytes)
 }
 
 /** What the disk keeps cannot outlive what is kept at all; -1 is without limit, -2 takes the other's limit. */

@@ -55,6 +55,8 @@ export class Attempts {
   readonly #clock: Clock
   readonly #random: Random
   readonly #limit = new AdaptiveLimit(MOST_AT_ONCE)
+  /** Tries of all calls so far. */
+  tries = 0
 
   constructor(place: string, { clock, random }: AttemptDoors) {
     this.#place = place
@@ -94,6 +96,7 @@ export class Attempts {
     const era = await this.#limit.enter(total)
     const one = this.#deadline(limitMs, total)
     let outcome: 'well' | 'throttled' | 'otherwise' = 'otherwise'
+    this.tries++
     try {
       const value = await untilAborted(call.attempt(one.signal, mayBeDone), one.signal)
       outcome = 'well'

@@ -43,6 +43,11 @@ export class ObjectCalls {
     return this.objects.place
   }
 
+  /** Tries of calls so far. */
+  get tries(): number {
+    return this.#attempts.tries
+  }
+
   /** Calls that may be under way at once, now. */
   get limit(): number {
     return this.#attempts.limit

@@ -33,7 +33,7 @@ export interface WalkEnd {
 export type Visit = (batch: BatchScan, position: number, slab: Slab) => boolean
 
 /** Walks `file`, waiting for each window. */
-export async function walkFile(file: File, options: WalkOptions, visit: Visit): Promise<WalkEnd> {
+export async function walkFile(file: Pick<File, 'read'>, options: WalkOptions, visit: Visit): Promise<WalkEnd> {
   const walk = new Walk(options, visit)
   try {
     while (walk.wants > 0) walk.feed(await file.read(walk.target(), walk.position))

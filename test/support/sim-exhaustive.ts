@@ -299,7 +299,7 @@ class SmallStore {
     }
     const codecs = { key: nullable(bytes()), value: bytes() }
     const never = (): Promise<never> => Promise.reject(new Error('not asked for here'))
-    const changes = { addPartitions: never, clean: never }
+    const changes = { addPartitions: never, clean: never, offload: never }
     this.#handles.set(name, new TopicHandle(name, state, engine, host, codecs, changes))
   }
 

@@ -1,11 +1,12 @@
 /**
- * How fast a pass may read.
+ * How fast bytes may pass.
  *
- * Owns     the moment from which the next read is free.
- * Holds    Over any time no more than that many bytes a second, but for one read. Without a rate nothing waits.
- * Shared   one pass at a time.
+ * Owns     the moment from which the next bytes are free.
+ * Holds    Over any time no more than that many bytes a second, but for one piece of whoever asks. Without a rate
+ *          nothing waits.
+ * Shared   Any number may ask; each waits behind those who asked before.
  */
-import type { Clock } from '../base/clock.ts'
+import type { Clock } from './clock.ts'
 
 /** Shorter waits are added up: a timer costs more than they are. */
 const LEAST_WAIT_MS = 10
@@ -24,14 +25,15 @@ export class Throttle {
     return this.#bytesPerSecond !== Infinity
   }
 
-  /** Resolves when `bytes` may be read; rejects with the signal's reason. */
+  /** Resolves when `bytes` may pass; rejects with the signal's reason. */
   async allow(bytes: number, signal: AbortSignal): Promise<void> {
     if (this.#bytesPerSecond === Infinity) return
+    signal.throwIfAborted()
     const now = this.#clock.monotonicMs()
     const waitMs = this.#freeMs - now
+    this.#freeMs = Math.max(this.#freeMs, now) + (bytes * 1000) / this.#bytesPerSecond
     if (waitMs >= LEAST_WAIT_MS) await this.#wait(waitMs, signal)
     signal.throwIfAborted()
-    this.#freeMs = Math.max(this.#freeMs, now) + (bytes * 1000) / this.#bytesPerSecond
   }
 
   #wait(ms: number, signal: AbortSignal): Promise<void> {
