@@ -101,7 +101,8 @@ class KeyBuild {
     const { view } = this.#log
     const segment = view.segments[view.find(from)] ?? view.active
     // What is lost may have been the newest of a key.
-    if (segment.baseOffset > Math.max(from, this.#log.localStart)) throw missingOffsets(this.#log, from, segment.baseOffset)
+    if (segment.baseOffset > Math.max(from, this.#log.localStart))
+      throw missingOffsets(this.#log, from, segment.baseOffset)
     const end = segment === view.active ? this.#keys.builtTo : segment.nextOffset
     if (segment.phase !== 'sealed' || end > this.#stable || this.#hasAborted(segment)) return this.#scan(from, end)
     const index = readSidecar(this.#host.fileSystem, segment)?.keyIndex
