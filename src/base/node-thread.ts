@@ -47,6 +47,7 @@ export function threadPort(): ThreadPort {
   return {
     post: (message) => port.postMessage(message),
     listen: (heard) => void port.on('message', heard),
+    close: () => port.close(),
   }
 }
 

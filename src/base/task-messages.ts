@@ -35,6 +35,8 @@ export interface ThreadPort {
   post(message: unknown): void
   /** What was posted before is heard too. */
   listen(heard: (message: unknown) => void): void
+  /** Nothing is heard or posted any more: the thread ends with its work. */
+  close(): void
 }
 
 export type ToThread =
@@ -48,6 +50,8 @@ export type ToThread =
     }
   | { readonly what: 'allow'; readonly id: number }
   | { readonly what: 'abort'; readonly id: number }
+  /** Nobody wants anything any more. */
+  | { readonly what: 'end' }
 
 export type FromThread =
   | { readonly what: 'ready' }
@@ -77,6 +81,10 @@ export function serveTasks<T extends Record<keyof T, TaskType>>(port: ThreadPort
   const post = (message: FromThread): void => port.post(message)
   port.listen((heard) => {
     const message = heard as ToThread
+    if (message.what === 'end') {
+      for (const served of running.values()) served.abort()
+      return port.close()
+    }
     const { id } = message
     if (message.what === 'abort') return running.get(id)?.abort()
     if (message.what === 'allow') return running.get(id)?.allowed()

@@ -62,6 +62,8 @@ export interface TaskOptions {
 const MOST_SILENT_TICKS = 12
 const TICK_MS = 5000
 const MOST_IDLE_MS = 60_000
+/** So long a thread has to end by itself. Node can crash where one is terminated in the middle of its work. */
+const END_MS = 2000
 const MOST_LOSSES = 2
 const RETRY_MS = 60_000
 const MOST_DOUBLINGS = 6
@@ -235,9 +237,13 @@ class Life {
     if (this.#running.size === 1) this.#tickLater()
   }
 
-  end(): Promise<void> {
-    this.#thread.terminate()
-    return this.#ended
+  /** A thread that ends by itself leaves nothing half done in the process; one that does not is terminated. */
+  async end(): Promise<void> {
+    const timer = this.#clock.timer(END_MS, () => this.#thread.terminate())
+    this.#thread.keepAlive(true)
+    this.#post({ what: 'end' })
+    await this.#ended
+    timer.cancel()
   }
 
   #post(message: ToThread): void {
@@ -285,7 +291,7 @@ class Life {
   #endIdle(): void {
     this.#isOver = true
     this.#host.idle()
-    this.#thread.terminate()
+    this.#post({ what: 'end' })
   }
 
   #tickLater(): void {

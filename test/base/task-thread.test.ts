@@ -7,6 +7,7 @@ import type { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { nodeClock, realTurn } from '../../src/base/node-clock.ts'
 import { nodeThreads } from '../../src/base/node-thread.ts'
+import type { ToThread } from '../../src/base/task-messages.ts'
 import { TaskThread, type ThreadDoor } from '../../src/base/task-thread.ts'
 import { testClock, type TestClock } from '../../src/testing.ts'
 import { outcomeOf } from '../support/run-command.ts'
@@ -170,7 +171,10 @@ function lateThreads(): ThreadDoor {
     }
     void realTurn().then(() => heard({ what: 'ready' }))
     return {
-      post: () => isLate || void realTurn().then(() => answer('in time')),
+      post: (message) => {
+        if ((message as ToThread).what === 'end') void realTurn().then(ended)
+        else if (!isLate) void realTurn().then(() => answer('in time'))
+      },
       keepAlive: () => undefined,
       terminate,
     }
