@@ -14,7 +14,7 @@ type Bytes = Uint8Array
 
 /** A tier whose clients can be broken. */
 function breakable(tier: MemoryTier) {
-  const state = { isAway: false, clients: [] as MemoryObjectStore[], names: [] as string[] }
+  const state = { isAway: false, takesSegments: true, clients: [] as MemoryObjectStore[], names: [] as string[] }
   const wrapped = {
     ...tier,
     open: (doors: Parameters<MemoryTier['open']>[0]) => {
@@ -24,6 +24,7 @@ function breakable(tier: MemoryTier) {
       const { create } = client
       client.create = (name, ...rest) => {
         state.names.push(name)
+        if (name.startsWith('data/') && !state.takesSegments) client.failNext('create', 'before')
         return create.call(client, name, ...rest)
       }
       Object.defineProperty(client, 'faults', {
@@ -178,6 +179,23 @@ describe('a tier', () => {
     expect(store.stats().remote?.state).toBe('away')
     state.isAway = false
     await until(sim, () => store.stats().remote?.state === 'attached')
+    await during(sim, topic.offload())
+    expect(await committed(memory)).toBe(tiers(topic).length - 1)
+  })
+
+  it('names no segment that has not got there', async () => {
+    const sim = new Simulated()
+    const memory = memoryTier()
+    const { tier, state } = breakable(memory)
+    const store = await opened(sim, tier)
+    const topic = await numbers(store)
+    await append(topic, 0, 10)
+    state.takesSegments = false
+    await rejected('REMOTE_UNAVAILABLE', during(sim, topic.offload()))
+    expect(await committed(memory)).toBe(0)
+    // Names of objects, told twice for each try again.
+    expect(new Set(state.names.filter((name) => name.startsWith('data/'))).size).toBeLessThan(tiers(topic).length)
+    state.takesSegments = true
     await during(sim, topic.offload())
     expect(await committed(memory)).toBe(tiers(topic).length - 1)
   })
