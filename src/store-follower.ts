@@ -18,6 +18,7 @@ import type { FollowDoor } from './log/follow.ts'
 import { IndexCache } from './log/load-indexes.ts'
 import type { LogToOpen } from './log/open-logs.ts'
 import { EMPTY_CATALOG, readCatalog } from './metadata/catalog.ts'
+import { soundRemoteCopies } from './metadata/remote-copies.ts'
 import type { Catalog, CatalogTopic } from './metadata/catalog.ts'
 import type { ResolvedTopicConfig } from './metadata/topic-config.ts'
 import type { ResolvedOpenOptions } from './options.ts'
@@ -70,6 +71,8 @@ export class Follower {
   #catalog: Catalog = EMPTY_CATALOG
   /** Of the catalog's file, when it was read; empty: it is to be read. */
   #catalogState = ''
+  /** Where logs end in the bucket, as the writer was told last. */
+  #remoteEnds: ReadonlyMap<number, number> = new Map()
   /** The writer whose marks were shown last, and up to which change of them. */
   #writer: string | undefined
   #version = -1
@@ -283,6 +286,7 @@ export class Follower {
       this.topics.delete(name)
       for (const log of logs) log.leave(missing(name))
     }
+    this.#remoteEnds = soundRemoteCopies(door.fileSystem, this.#paths.remoteCopies).ends
     for (const topic of live) this.#showTopic(topic, door)
     this.#catalog = catalog
     this.#catalogState = state
@@ -300,6 +304,7 @@ export class Follower {
     }
     const added = topicLogs(topic, this.#paths, shown.logs.length).map((log) => this.#newLog(door, log))
     if (added.length > 0) shown.logs = [...shown.logs, ...added]
+    for (const log of shown.logs) log.remoteEnd = this.#remoteEnds.get(log.id) ?? -1
   }
 
   #newLog(door: FollowDoor, { identity, config }: LogToOpen): FollowedLog {

@@ -31,6 +31,7 @@ import { EMPTY_CATALOG, readCatalog, writeCatalog } from './metadata/catalog.ts'
 import type { Catalog } from './metadata/catalog.ts'
 import { readCloseRecord } from './metadata/close-record.ts'
 import type { CloseRecord } from './metadata/close-record.ts'
+import { soundRemoteCopies } from './metadata/remote-copies.ts'
 import type { ResolvedOpenOptions } from './options.ts'
 import { CLEAN_SHUTDOWN, joinPath, parentPath, storePaths } from './segment/segment-files.ts'
 import type { StorePaths } from './segment/segment-files.ts'
@@ -120,7 +121,8 @@ class Opening {
     const { clock, random } = this.#options
     const { found, closed, image, before, adopted } = await this.#ground()
     const time = new StoreTime(clock, Math.max(found.largestMs, closed?.closedAt ?? 0))
-    const identity = { ...found, epoch: Math.max(found.epoch, image?.epoch ?? -1) + 1, largestMs: time.stamp() }
+    const { epoch: held } = soundRemoteCopies(this.#fileSystem, this.#paths.remoteCopies)
+    const identity = { ...found, epoch: Math.max(found.epoch, image?.epoch ?? -1, held) + 1, largestMs: time.stamp() }
     await writeIdentity(this.#fileSystem, this.#paths, identity)
     const writer = WriterMark.take(this.#fileSystem, this.#paths, random, identity.epoch)
     const catalog = await finishDeletions(this.#fileSystem, this.#paths, before)

@@ -30,7 +30,6 @@ import { ObjectCalls } from './remote/object-calls.ts'
 import { probeBucket } from './remote/probe.ts'
 import { remoteError } from './remote/remote-error.ts'
 import type { Engine } from './store-engine.ts'
-import { writeIdentity } from './store-identity.ts'
 import type { Identity } from './store-identity.ts'
 
 const FIRST_PAUSE_MS = 1_000
@@ -209,7 +208,7 @@ export class StoreRemote {
     const found = readRemoteHold(fileSystem, paths.remote) ?? newRemoteHold(place)
     const hold = new KeptHold(found, place, (value) => writeRemoteHold(fileSystem, paths.remote, value))
     const commits = await attach(this.#claim(), hold, this.#journal.position, signal)
-    await this.#raiseEpoch(commits.epoch)
+    await this.#copies.hold(commits.epoch)
     await this.#settleCopies(commits)
     return { calls: this.#calls, commits, copies: this.#copies }
   }
@@ -226,13 +225,6 @@ export class StoreRemote {
       limits: COMMIT_LIMITS,
       ownRanges: () => this.#ownRanges(),
     }
-  }
-
-  /** The next open takes an epoch above that of the fence. */
-  async #raiseEpoch(epoch: number): Promise<void> {
-    if (epoch <= this.#identity.epoch) return
-    const { fileSystem, paths, time } = this.#engine
-    await writeIdentity(fileSystem, paths, { ...this.#identity, epoch, largestMs: time.stamp() })
   }
 
   /** What an earlier life has begun is committed, or given up. */

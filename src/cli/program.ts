@@ -22,11 +22,13 @@ import { addDump } from './dump.ts'
 import { addGet, addHistory } from './get.ts'
 import { addImportGit } from './import-git.ts'
 import { addImport } from './import.ts'
+import { addOffload } from './offload.ts'
 import { addRead } from './read.ts'
 import { DEFAULT_DIRECTORY, Session } from './session.ts'
 import { addStats } from './stats.ts'
 import { addTopics } from './topics.ts'
 import { addVerify } from './verify.ts'
+import { parseTierUrl } from '../remote/tier-url.ts'
 
 const SUBCOMMANDS = [
   addTopics,
@@ -41,6 +43,7 @@ const SUBCOMMANDS = [
   addGet,
   addHistory,
   addClean,
+  addOffload,
   addStats,
   addVerify,
   addDump,
@@ -61,6 +64,9 @@ export function buildProgram(
     .description('Varve: an embedded, log-structured storage engine. This command looks into a store and works on it.')
     .version(version)
     .option('--dir <directory>', 'the directory of the store', DEFAULT_DIRECTORY)
+    .option('--tier <url>', 'its bucket: s3://bucket/prefix, gs://bucket/prefix or file:///directory', (url) =>
+      parseTierUrl(url),
+    )
     .option('--json', 'results as JSON, one value a line')
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .showHelpAfterError('(--help shows what is possible)')

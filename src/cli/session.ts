@@ -9,6 +9,7 @@ import type { Clock } from '../base/clock.ts'
 import type { FileSystem } from '../base/file-system.ts'
 import { nodeClock } from '../base/node-clock.ts'
 import { nodeFileSystem } from '../base/node-file-system.ts'
+import type { Tier } from '../base/tier.ts'
 import { openStore } from '../store.ts'
 import { mapKeys } from '../store-read-only.ts'
 import type { KeyedBytes } from '../store-read-only.ts'
@@ -22,6 +23,7 @@ export const DEFAULT_DIRECTORY = './varve-data'
 
 interface GlobalOptions {
   readonly dir: string
+  readonly tier?: Tier
   readonly json?: boolean
 }
 
@@ -50,6 +52,11 @@ export class Session {
     return this.#program.getOptionValueSource('dir') !== 'default'
   }
 
+  /** The bucket that `--tier` names. */
+  get tier(): Tier | undefined {
+    return this.#program.opts<GlobalOptions>().tier
+  }
+
   get json(): boolean {
     return this.#program.opts<GlobalOptions>().json === true
   }
@@ -67,7 +74,7 @@ export class Session {
 
   /** Opens the store for writing; makes it only when asked to. */
   writing(create: boolean = false): Promise<Store> {
-    return openStore(this.directory, { create, signal: this.signal })
+    return openStore(this.directory, { create, signal: this.signal, tier: this.tier })
   }
 
   /** Shows what `say` answers on standard error while the work takes longer than a second. */

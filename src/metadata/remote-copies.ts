@@ -10,6 +10,7 @@
  * Shared   changes run one after the other.
  * Crash    the file before or after.
  */
+import { VarveError } from '../base/errors.ts'
 import { asBuffer } from '../base/text.ts'
 import type { FileSystem } from '../base/file-system.ts'
 import { SerialQueue } from '../base/serial-queue.ts'
@@ -20,16 +21,18 @@ import { StateReader } from './state-reader.ts'
 const REMOTE_COPIES_VERSION = 1
 
 export interface RemoteCopies {
+  /** Under which it held the fence last; -1: never. The next open takes a greater one. */
+  readonly epoch: number
   /** Of logs that have segments in the bucket: the offset behind the last one. */
   readonly ends: ReadonlyMap<number, number>
   /** Copies that began, and those that are given up and to be deleted. */
   readonly attempts: readonly RemoteRecord[]
 }
 
-export const NO_COPIES: RemoteCopies = { ends: new Map(), attempts: [] }
+export const NO_COPIES: RemoteCopies = { epoch: -1, ends: new Map(), attempts: [] }
 
 export function writeRemoteCopies(fileSystem: FileSystem, path: string, copies: RemoteCopies): Promise<void> {
-  const body = [[...copies.ends].flat(), copies.attempts.map(encodeRemoteRecord)]
+  const body = [copies.epoch, [...copies.ends].flat(), copies.attempts.map(encodeRemoteRecord)]
   return writeStateFile(fileSystem, path, 'remote-copies', REMOTE_COPIES_VERSION, body)
 }
 
@@ -38,10 +41,21 @@ export function readRemoteCopies(fileSystem: FileSystem, path: string): RemoteCo
   const body = readStateFile(fileSystem, path, 'remote-copies', REMOTE_COPIES_VERSION)
   if (body === undefined) return NO_COPIES
   const reader = new StateReader(body, path)
+  const epoch = reader.integer(-1)
   const ends = endsOf(reader.integers(), path)
   const attempts = reader.list((value) => decodeAttempt(value, path))
   reader.end()
-  return { ends, attempts }
+  return { epoch, ends, attempts }
+}
+
+/** The same for who can do without: nothing when it is damaged. The tier is refused then. */
+export function soundRemoteCopies(fileSystem: FileSystem, path: string): RemoteCopies {
+  try {
+    return readRemoteCopies(fileSystem, path)
+  } catch (error) {
+    if (VarveError.is(error, 'CORRUPT') || VarveError.is(error, 'VERSION_UNSUPPORTED')) return NO_COPIES
+    throw error
+  }
 }
 
 function endsOf(flat: readonly number[], path: string): Map<number, number> {
@@ -83,10 +97,15 @@ export class KeptCopies {
     return this.#value
   }
 
+  /** The fence is held under this epoch. */
+  hold(epoch: number): Promise<void> {
+    return this.#change(() => ({ epoch }))
+  }
+
   /** Copies are about to begin. */
   begin(segments: readonly RemoteSegment[]): Promise<void> {
     const begun = segments.map((segment): RemoteRecord => ({ ...segment, state: 'copy-started' }))
-    return this.#change(({ attempts, ends }) => ({ ends, attempts: [...attempts, ...begun] }))
+    return this.#change(({ attempts }) => ({ attempts: [...attempts, ...begun] }))
   }
 
   /** Copies are given up; their objects are about to be deleted. */
@@ -94,7 +113,7 @@ export class KeptCopies {
     const ids = idsOf(segments)
     const abandoned = (record: RemoteRecord): RemoteRecord =>
       ids.has(idOf(record)) ? { ...record, state: 'delete-started' } : record
-    return this.#change(({ attempts, ends }) => ({ ends, attempts: attempts.map(abandoned) }))
+    return this.#change(({ attempts }) => ({ attempts: attempts.map(abandoned) }))
   }
 
   /** A commit names them, or nothing of them is left. `ends`: of all logs in the bucket now. */
@@ -116,9 +135,9 @@ export class KeptCopies {
     if (over.length > 0) await this.forget(over, this.#value.ends)
   }
 
-  #change(change: (value: RemoteCopies) => RemoteCopies): Promise<void> {
+  #change(change: (value: RemoteCopies) => Partial<RemoteCopies>): Promise<void> {
     return this.#changes.run(async () => {
-      const next = change(this.#value)
+      const next = { ...this.#value, ...change(this.#value) }
       await this.#write(next)
       this.#value = next
     })

@@ -18,6 +18,7 @@ beforeAll(initHashes)
 
 const [FIRST, SECOND] = [segmentOf(0, 10), segmentOf(10, 20)]
 const COPIES: RemoteCopies = {
+  epoch: 12,
   ends: new Map([
     [1, 10],
     [7, 2 ** 40],
@@ -35,11 +36,12 @@ test('copies are read as they were written; no file is none', async () => {
 })
 
 test.each([
-  ['a log with two ends', [[1, 10, 1, 20], []]],
-  ['a log without its end', [[1], []]],
-  ['an attempt that is committed', [[], [encodeRemoteRecord(recordOf('copy-finished', FIRST))]]],
-  ['an attempt that is no record', [[], [5]]],
-  ['more than there is', [[], [], 1]],
+  ['an epoch below all', [-2, [], []]],
+  ['a log with two ends', [0, [1, 10, 1, 20], []]],
+  ['a log without its end', [0, [1], []]],
+  ['an attempt that is committed', [0, [], [encodeRemoteRecord(recordOf('copy-finished', FIRST))]]],
+  ['an attempt that is no record', [0, [], [5]]],
+  ['more than there is', [0, [], [], 1]],
 ])('%s is damage', (_what, body) => {
   const fs = simulatedFileSystem()
   replaceFileUnsynced(fs, '/copies', encodeStateFile('remote-copies', 1, body))
@@ -54,9 +56,9 @@ test('a copy is named from before it begins until it is forgotten, and each chan
   })
   await Promise.all([kept.begin([FIRST, SECOND]), kept.abandon([SECOND]), kept.forget([FIRST], new Map([[1, 10]]))])
   expect(durable).toEqual([
-    { ends: new Map(), attempts: [recordOf('copy-started', FIRST), recordOf('copy-started', SECOND)] },
-    { ends: new Map(), attempts: [recordOf('copy-started', FIRST), recordOf('delete-started', SECOND)] },
-    { ends: new Map([[1, 10]]), attempts: [recordOf('delete-started', SECOND)] },
+    { epoch: -1, ends: new Map(), attempts: [recordOf('copy-started', FIRST), recordOf('copy-started', SECOND)] },
+    { epoch: -1, ends: new Map(), attempts: [recordOf('copy-started', FIRST), recordOf('delete-started', SECOND)] },
+    { epoch: -1, ends: new Map([[1, 10]]), attempts: [recordOf('delete-started', SECOND)] },
   ])
   expect(kept.value).toEqual(durable[2])
 })

@@ -233,7 +233,7 @@ describe('a tier', () => {
     await until(sim, () => first.stats().remote?.state === 'attached')
     // What the copy knows of the bucket is what the original knew.
     const { fileSystem } = sim
-    for (const name of ['remote', 'remote-copies']) {
+    for (const name of ['remote']) {
       const file = fileSystem.openSync(`/s/varve/${name}`, 'read')
       const bytes = new Uint8Array(file.sizeSync())
       file.readSync(bytes, 0)
@@ -250,6 +250,13 @@ describe('a tier', () => {
     const heir = await openStore('/copy', { ...sim.options, tier, takeOver: true })
     open.push(heir)
     await until(sim, () => heir.stats().remote?.state === 'attached')
+    await append(await numbers(heir), 10, 11)
+    const reader = await openStore('/copy', { ...sim.options, mode: 'read-only' })
+    const followed = await reader.topic('numbers')
+    await append(await numbers(heir), 11, 12)
+    await reader.refresh()
+    expect((await followed.partition(0).offsets()).highWatermark).toBe(12)
+    await reader.close()
     const error = await rejected('STORE_FENCED', during(sim, topic.offload({ force: true })))
     expect(error.details.ranges).toEqual([{ topic: 'numbers', partition: 0, from: 10, to: 12 }])
     const refused = await rejected('STORE_FENCED', topic.append({ key: null, value: raw('x') }))
