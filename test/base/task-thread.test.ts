@@ -137,12 +137,12 @@ test('a task whose thread dies is done anew in another, and then here', async ()
 test('all tasks of a thread that dies are done anew', async () => {
   const thread = newThread()
   const shared = tries()
-  const counting = thread.run('count', { shared, to: 200 }, unused)
+  const counting = thread.run('count', { shared, to: 20_000 }, unused)
   await until(() => seen(shared, 1) > 3)
   const dying = thread.run('die', { shared: tries(), lost: 1 }, unused)
-  expect(await counting).toBe(200)
+  expect(await counting).toBe(20_000)
   expect(await dying).toBe('in a thread')
-  expect(seen(shared, 1)).toBeGreaterThan(203)
+  expect(seen(shared, 1)).toBeGreaterThan(20_003)
 })
 
 test('a thread that says nothing for a minute is ended, and only then its task is begun anew', async () => {
