@@ -4,7 +4,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, lstatSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
@@ -230,6 +230,8 @@ test('what was deleted from the front is out of range, and its files are let go'
   await expect.poll(() => theirs.segments().filter((segment) => segment.phase === 'sealed').length).toBeGreaterThan(3)
   const start = theirs.segments()[3]!.baseOffset + 2
   await theirs.deleteBefore(start)
+  const oldest = join(directory, 'log', 'numbers-0', `${''.padStart(20, '0')}.log`)
+  await expect.poll(() => existsSync(oldest)).toBe(false)
   // The view is still the old one: the first missing file makes it look again.
   await expect(collected(ours.read({ partition: 0, from: 0 }))).rejects.toMatchObject({ code: 'OFFSET_OUT_OF_RANGE' })
   expect((await ours.partition(0).offsets()).logStart).toBe(start)
