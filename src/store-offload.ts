@@ -29,7 +29,6 @@ import type { ReadySegment } from './log/offload-segment.ts'
 import { isPassing } from './log/write-errors.ts'
 import { ATTEMPT_BYTES, objectBytes } from './metadata/remote-record.ts'
 import { dataName } from './remote/bucket-names.ts'
-import { SourceDamaged, uploadSegment } from './remote/upload-segment.ts'
 import type { Segment } from './segment/segment.ts'
 import type { Engine } from './store-engine.ts'
 import { pauseMs } from './store-remote.ts'
@@ -214,15 +213,15 @@ export class Offloader {
       if (copy.step === 'claimed') await this.#begin(session, copy)
       await this.#send(session, copy, copy.ready, signal)
     } catch (error) {
-      const isOurs = error instanceof SourceDamaged || errnoOf(error) !== undefined || VarveError.is(error, 'CORRUPT')
+      const isOurs = errnoOf(error) !== undefined || VarveError.is(error, 'CORRUPT')
       if (signal.aborted || isPassing(error) || (!isOurs && copy.log.ended === undefined)) throw error
       copy.failure = error
     }
   }
 
-  #ready(session: RemoteSession, { log, logId, segment }: Copy, signal: AbortSignal): Promise<ReadySegment> {
+  #ready(session: RemoteSession, { logId, segment }: Copy, signal: AbortSignal): Promise<ReadySegment> {
     const attempt = this.#engine.options.random.bytes(ATTEMPT_BYTES)
-    return readySegment(log, segment, { logId, attempt, writerEpoch: session.commits.epoch }, signal)
+    return readySegment(segment, { logId, attempt, writerEpoch: session.commits.epoch }, signal)
   }
 
   /** Step 2. What goes wrong here is not the segment's. */
@@ -236,7 +235,7 @@ export class Offloader {
   }
 
   async #send({ calls }: RemoteSession, copy: Copy, ready: ReadySegment, signal: AbortSignal): Promise<void> {
-    const { record, source, checked } = ready
+    const { record, body } = ready
     const object = dataName(record)
     const context = { directory: this.#engine.paths.root, what: 'segment' as const, object, bytes: objectBytes(record) }
     const allow = (bytes: number): Promise<void> => this.#throttle.allow(bytes, signal)
@@ -244,8 +243,8 @@ export class Offloader {
       offloadChannel,
       () => context,
       async () => {
-        const result = await uploadSegment(calls, object, source, checked, { signal, allow })
-        if (result.kind !== 'written') throw new SourceDamaged(0, `something else stands at ${object} in the bucket`)
+        const result = await calls.uploadOnce(object, body.paced(allow), body.checksum, { signal })
+        if (result.kind !== 'written') throw somethingElse(object)
       },
     )
     copy.step = 'uploaded'
@@ -320,10 +319,15 @@ export class Offloader {
   }
 }
 
+function somethingElse(object: string): VarveError<'CORRUPT'> {
+  return new VarveError('CORRUPT', `${object} in the bucket is something else.`, { path: object, position: null })
+}
+
 function toldOf(log: PartitionLog, segment: Segment, error: unknown): VarveError {
-  if (error instanceof SourceDamaged) {
-    return damagedSegment(log, segment, error.position, error.message, segment.baseOffset)
-  }
   const told = fileError(error, segment.data.path, 'Copying a segment to the bucket')
-  return VarveError.is(told) ? told : damagedSegment(log, segment, 0, String(error), segment.baseOffset)
+  if (!VarveError.is(told)) return damagedSegment(log, segment, 0, String(error), segment.baseOffset)
+  if (!VarveError.is(told, 'CORRUPT')) return told
+  const { topic, partition } = log
+  const details = { ...told.details, topic, partition, offset: segment.baseOffset }
+  return new VarveError('CORRUPT', `${topic}/${partition}: ${told.message}`, details, { cause: told })
 }

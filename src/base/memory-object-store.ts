@@ -10,6 +10,7 @@ import { crc32c } from './crc32c.ts'
 import { crc32Of } from './node-crc32.ts'
 import { checkObjectName, compareNames } from './object-name.ts'
 import {
+  MOST_READ_BYTES,
   ObjectStoreError,
   type BodyChecksum,
   type BodySource,
@@ -173,6 +174,7 @@ export class MemoryObjectStore implements ObjectStore {
     const { start, end } = options.range ?? { start: 0, end: object.bytes.length }
     if (start < 0 || end < start) throw failed('refused', name)
     if (fault === 'truncated' || end > object.bytes.length) throw failed('truncated', name)
+    if (end - start > MOST_READ_BYTES) throw failed('refused', name)
     return { kind: 'read', bytes: object.bytes.slice(start, end), version: object.version }
   }
 

@@ -5,7 +5,7 @@
  * Holds    No call is retried in here, and each takes a signal: deadlines and retries are the caller's. A condition
  *          that does not hold is an answer, not an error. Absent is an answer too, and only the store's own "no such
  *          object" means it: what may not be looked at is `denied`. A body is handed over whole or not at all, its
- *          length checked, its checksum where the store sends one. After an `indefinite` error of a write the object
+ *          length checked, its checksum where the store sends one, and never more than `MOST_READ_BYTES`. After an `indefinite` error of a write the object
  *          may be there, now or later: the caller reads it back.
  * Shared   Any number of calls; nothing orders two under way.
  */
@@ -44,8 +44,14 @@ export interface ByteRange {
   readonly end: number
 }
 
+/** What one call reads at most: a bucket does not say how much memory it takes to read it. */
+export const MOST_READ_BYTES: number = 64 * 1024 * 1024
+
 export interface ReadOptions extends CallOptions {
-  /** Default: all of it. The answer has exactly this length, or the call fails with `truncated`. */
+  /**
+   * Default: all of it, which is refused above `MOST_READ_BYTES`. The answer has exactly this length, or the call fails
+   * with `truncated`.
+   */
   readonly range?: ByteRange | undefined
   /** Answer `unchanged`, without a body, while this is the version. */
   readonly unlessVersion?: ObjectVersion | undefined

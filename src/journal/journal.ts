@@ -155,12 +155,12 @@ export class Journal {
     }
   }
 
-  /** True when another entry may be handed over. */
   /** Everything up to this entry is durable. */
   get position(): { readonly epoch: number; readonly sequence: number } {
     return { epoch: this.#epoch, sequence: this.#synced }
   }
 
+  /** True when another entry may be handed over. */
   get hasRoom(): boolean {
     return this.#underWay < this.#options.inFlight && this.#failure === undefined && this.#refusal === undefined
   }

@@ -3,43 +3,33 @@
  *
  * Holds    Its sidecar must speak of this data file (rule E7). Nothing is changed.
  */
-import type { PooledFile } from '../base/file-pool.ts'
+import { VarveError } from '../base/errors.ts'
 import type { RemoteSegment } from '../metadata/remote-record.ts'
-import { checkSegment, SourceDamaged } from '../remote/upload-segment.ts'
-import type { CheckedSegment, SegmentSource, SourceFile } from '../remote/upload-segment.ts'
+import { SegmentBody } from '../remote/segment-body.ts'
 import type { Segment } from '../segment/segment.ts'
-import { readSidecarFile } from '../segment/sidecar-file.ts'
 import type { Sidecar } from '../segment/sidecar.ts'
-import type { PartitionLog } from './log.ts'
 
 /** Who copies, and under which name. */
 export type AttemptFacts = Pick<RemoteSegment, 'logId' | 'attempt' | 'writerEpoch'>
 
 export interface ReadySegment {
   readonly record: RemoteSegment
-  readonly source: SegmentSource
-  readonly checked: CheckedSegment
+  readonly body: SegmentBody
 }
 
-/** Reads the segment once. Throws `SourceDamaged` when it is not what was sealed; what file calls throw. */
+/** Reads the segment once. Throws CORRUPT when it is not what was sealed; what file calls throw. */
 export async function readySegment(
-  log: PartitionLog,
   segment: Segment,
   attempt: AttemptFacts,
   signal: AbortSignal,
 ): Promise<ReadySegment> {
-  const sidecar = readSidecarFile(log.fileSystem, segment.sidecar.path)
-  if (sidecar === undefined || sidecar === 'damaged' || !speaksOf(sidecar, segment)) {
-    throw new SourceDamaged(0, 'its sidecar is not what was sealed')
+  const body = await SegmentBody.of(segment, 'crc32', signal)
+  if (!speaksOf(body.sidecar, segment)) {
+    const { path } = segment.sidecar
+    const message = `${path} does not speak of its segment. The segment is not uploaded.`
+    throw new VarveError('CORRUPT', message, { path, position: 0 })
   }
-  const source = {
-    log: sourceFile(segment.data, segment.sizeBytes),
-    footer: sourceFile(segment.sidecar, sidecar.totalLength),
-    sidecar,
-  }
-  const checked = await checkSegment(source, async () => signal.throwIfAborted())
-  const { footerHash } = checked
-  return { record: recordOf(segment, attempt, { footerBytes: sidecar.totalLength, footerHash }), source, checked }
+  return { record: recordOf(segment, attempt, body), body }
 }
 
 function speaksOf({ summary }: Sidecar, { facts }: Segment): boolean {
@@ -51,19 +41,16 @@ function speaksOf({ summary }: Sidecar, { facts }: Segment): boolean {
   )
 }
 
-function sourceFile(file: PooledFile, size: number): SourceFile {
-  return { size, read: (into, position) => file.during((open) => open.read(into, position)) }
-}
-
 function recordOf(
   { facts, liveBytes }: Segment,
   attempt: AttemptFacts,
-  footer: Pick<RemoteSegment, 'footerBytes' | 'footerHash'>,
+  { footerBytes, footerHash }: SegmentBody,
 ): RemoteSegment {
   const { baseOffset, nextOffset, sizeBytes: logBytes, maxTimestamp, sealedAt, cleanedUpTo, epochs } = facts
   return {
     ...attempt,
-    ...footer,
+    footerBytes,
+    footerHash,
     baseOffset,
     nextOffset,
     logBytes,

@@ -36,6 +36,7 @@ import { readInt64, writeInt64 } from '../base/bytes.ts'
 import { VarveError } from '../base/errors.ts'
 import { invariant } from '../base/invariant.ts'
 import type { Layout } from '../base/layout.ts'
+import { MOST_READ_BYTES } from '../base/object-store.ts'
 import { xxh64 } from '../base/xxh64.ts'
 
 /** 'VARVECMT'. */
@@ -92,8 +93,8 @@ export const COMMIT_END_LAYOUT: Layout = [
 ]
 
 const KINDS = ['chunk', 'snapshot'] as const
-/** No chunk and no snapshot is larger; half a million segments stay below. */
-export const MAX_COMMIT_BYTES: number = 64 * 1024 * 1024
+/** No chunk and no snapshot is larger: one call reads it. Half a million segments stay below. */
+export const MAX_COMMIT_BYTES: number = MOST_READ_BYTES
 const LENGTH_SIZE = 4
 
 /** A snapshot, by what its name says and the hash of its bytes. */

@@ -32,7 +32,8 @@ import {
   type StoredCommit,
 } from './commit-chunk.ts'
 import type { Claim, Fence } from './fence.ts'
-import { objectPath, remoteError, writeOwn } from './own-write.ts'
+import { objectPath, writeOwn } from './own-write.ts'
+import { remoteError } from './remote-error.ts'
 import type { Commits } from './recover-commits.ts'
 
 /** So many chunks that were tried may be remembered. */
@@ -257,7 +258,7 @@ export class CommitLog {
       return await work
     } catch (error) {
       if (VarveError.is(error, 'STORE_FENCED')) this.#failed = error
-      throw remoteError(this.#claim.store, null, error)
+      throw remoteError(error, null)
     }
   }
 }

@@ -17,7 +17,8 @@ import type { Random } from '../base/random.ts'
 import type { KeptHold } from '../metadata/remote-hold.ts'
 import { DATA_PREFIX, FENCE_NAME, hexOf, META_PREFIX } from './bucket-names.ts'
 import { decodeFence, encodeFence, type FenceState } from './fence-format.ts'
-import { objectPath, readObject, remoteError, writeOwn } from './own-write.ts'
+import { objectPath, readObject, writeOwn } from './own-write.ts'
+import { remoteError } from './remote-error.ts'
 
 /** Offsets that only this store has. */
 export type OwnRanges = ErrorDetails['STORE_FENCED']['ranges']
@@ -143,7 +144,7 @@ export class Fence {
       this.#version = result.version
     } catch (error) {
       signal.throwIfAborted()
-      throw remoteError(store, FENCE_NAME, error)
+      throw remoteError(error, FENCE_NAME)
     }
   }
 
@@ -223,7 +224,7 @@ async function listSome(store: ObjectStore, prefix: string, signal: AbortSignal)
     return (await store.list(prefix, { signal, limit: 1 })).map((object) => object.name)
   } catch (error) {
     signal.throwIfAborted()
-    throw remoteError(store, null, error)
+    throw remoteError(error, null)
   }
 }
 

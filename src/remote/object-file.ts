@@ -19,7 +19,7 @@ import { readInt64, writeInt64 } from '../base/bytes.ts'
 import type { File } from '../base/file-system.ts'
 import type { Layout } from '../base/layout.ts'
 import { crc32Of } from '../base/node-crc32.ts'
-import { ObjectStoreError, type ObjectStoreFailure, type ReadOptions } from '../base/object-store.ts'
+import { MOST_READ_BYTES, ObjectStoreError, type ObjectStoreFailure, type ReadOptions } from '../base/object-store.ts'
 import { utf8Of } from '../base/text.ts'
 import { xxh64 } from '../base/xxh64.ts'
 
@@ -104,6 +104,7 @@ export async function readObjectBody(
   const { start, end } = options.range ?? { start: 0, end: trailer.size }
   if (!(start >= 0 && start <= end)) throw damaged('refused', file, `has no bytes from ${start} to ${end}`)
   if (end > trailer.size) throw damaged('truncated', file, `ends at ${trailer.size}, before ${end}`)
+  if (end - start > MOST_READ_BYTES) throw damaged('refused', file, `has more than ${MOST_READ_BYTES} bytes to read`)
   const bytes = new Uint8Array(end - start)
   let crc32 = 0
   for (let done = 0; done < bytes.length; done += READ_BYTES) {

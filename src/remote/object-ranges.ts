@@ -9,7 +9,7 @@
 import { VarveError } from '../base/errors.ts'
 import { ObjectStoreError, type ObjectStore } from '../base/object-store.ts'
 import { damagedObject } from './damaged-object.ts'
-import { remoteError } from './own-write.ts'
+import { remoteError } from './remote-error.ts'
 
 /** `'damaged'`: the bucket itself says that these are not the bytes. */
 export type RangeAnswer = Uint8Array | 'absent' | 'damaged'
@@ -45,7 +45,7 @@ export class ObjectRanges {
       const failure = error instanceof ObjectStoreError ? error.failure : undefined
       if (failure === 'checksum') return 'damaged'
       if (failure === 'truncated' || failure === 'refused') await this.#checkSize(name, size)
-      throw remoteError(store, name, error)
+      throw remoteError(error, name)
     }
   }
 

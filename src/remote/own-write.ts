@@ -1,14 +1,14 @@
 /**
  * Calls to the bucket whose answer may get lost.
  *
- * Owns     the reading back: whether an object that a condition kept us from writing is our own after all, and what an
- *          error of the store means to a caller of Varve. How often a call is tried is not decided here.
+ * Owns     the reading back: whether an object that a condition kept us from writing is our own after all. How often a
+ *          call is tried is not decided here.
  * Holds    A body to be written is never like another one (it has a nonce), so equal bytes are our own. When it cannot
  *          be told whether a write will still arrive, it fails as `indefinite`, and the same bytes may be written
  *          again.
  */
-import { VarveError } from '../base/errors.ts'
 import { ObjectStoreError, type ObjectStore, type ObjectVersion } from '../base/object-store.ts'
+import { remoteError } from './remote-error.ts'
 
 /** An object as it was read. */
 export interface FoundObject {
@@ -38,12 +38,12 @@ export async function writeOwn(
   } catch (error) {
     signal.throwIfAborted()
     failure = error
-    if (error instanceof ObjectStoreError && error.outcome === 'definite') throw remoteError(store, name, error)
+    if (error instanceof ObjectStoreError && error.outcome === 'definite') throw remoteError(error, name)
   }
   const found = await readObject(store, name, signal)
   if (found !== undefined && Buffer.compare(found.bytes, bytes) === 0) return { kind: 'ours', version: found.version }
   const isAsBefore = found === undefined ? version === null : found.version === version
-  if (failure !== undefined && isAsBefore) throw remoteError(store, name, failure)
+  if (failure !== undefined && isAsBefore) throw remoteError(failure, name)
   return { kind: 'other', found }
 }
 
@@ -58,20 +58,8 @@ export async function readObject(
     return result.kind === 'read' ? { bytes: result.bytes, version: result.version } : undefined
   } catch (error) {
     signal.throwIfAborted()
-    throw remoteError(store, name, error)
+    throw remoteError(error, name)
   }
-}
-
-/** What a failed call means: REMOTE_UNAVAILABLE. Anything that the store itself did not say passes through. */
-export function remoteError(store: ObjectStore, name: string | null, error: unknown): unknown {
-  if (!(error instanceof ObjectStoreError)) return error
-  const todo = error.retryable ? 'Try again later.' : 'Check the bucket, its credentials and their rights.'
-  return new VarveError(
-    'REMOTE_UNAVAILABLE',
-    `${objectPath(store, name ?? '')}: ${error.failure}. ${todo}`,
-    { object: name },
-    { retryable: error.retryable, outcome: error.outcome, cause: error },
-  )
 }
 
 /** Where an object is, for messages. */

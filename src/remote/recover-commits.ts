@@ -15,7 +15,8 @@ import { chunkName, META_PREFIX, metaNamesFrom, parseMetaName, snapshotName } fr
 import { damagedCommit, decodeCommit, type StoredCommit } from './commit-chunk.ts'
 import type { FenceState } from './fence-format.ts'
 import { isSame, readFence } from './fence.ts'
-import { objectPath, readObject, remoteError } from './own-write.ts'
+import { objectPath, readObject } from './own-write.ts'
+import { remoteError } from './remote-error.ts'
 
 /** What a bucket holds of a store. */
 export interface Commits {
@@ -110,7 +111,7 @@ async function listPage(store: ObjectStore, after: string, signal: AbortSignal):
     return await store.list(META_PREFIX, { signal, after, limit: PAGE })
   } catch (error) {
     signal.throwIfAborted()
-    throw remoteError(store, null, error)
+    throw remoteError(error, null)
   }
 }
 

@@ -7,7 +7,7 @@
  *          come back, and after some of these no call would.
  */
 import { joinBytes } from '../base/bytes.ts'
-import { ObjectStoreError } from '../base/object-store.ts'
+import { MOST_READ_BYTES, ObjectStoreError } from '../base/object-store.ts'
 
 export interface BodyStream extends AsyncIterable<Uint8Array> {
   destroy(): unknown
@@ -23,12 +23,14 @@ export async function bodyOf(
   const end = (): void => void stream.destroy()
   signal.addEventListener('abort', end, { once: true })
   try {
+    if (length !== undefined && length > MOST_READ_BYTES) throw tooLong(what, length)
     const pieces: Uint8Array[] = []
     let size = 0
     for await (const piece of stream) {
       signal.throwIfAborted()
       size += piece.length
-      if (size > (length ?? Infinity)) throw truncated(what, `longer than ${length} bytes`)
+      if (size > (length ?? MOST_READ_BYTES))
+        throw length === undefined ? tooLong(what, size) : truncated(what, `longer than ${length} bytes`)
       pieces.push(piece)
     }
     signal.throwIfAborted()
@@ -42,4 +44,9 @@ export async function bodyOf(
 
 export function truncated(what: string, how: string): ObjectStoreError {
   return new ObjectStoreError('truncated', `${what}: the answer is ${how}.`, 'definite')
+}
+
+export function tooLong(what: string, length: number): ObjectStoreError {
+  const how = `has ${length} bytes or more, and ${MOST_READ_BYTES} are read at a time`
+  return new ObjectStoreError('refused', `${what}: the answer ${how}.`, 'definite')
 }

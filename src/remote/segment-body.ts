@@ -15,7 +15,7 @@
  * Shared   any number of reads. The files must stay until the last one is done: who uploads retains the segment.
  */
 import { continueCrc32c } from '../base/crc32c.ts'
-import { fileError, VarveError } from '../base/errors.ts'
+import { VarveError } from '../base/errors.ts'
 import type { PooledFile } from '../base/file-pool.ts'
 import { crc32Of } from '../base/node-crc32.ts'
 import type { BodyChecksum, BodySource } from '../base/object-store.ts'
@@ -28,7 +28,6 @@ import { LOG_BLOCK_BYTES, SECTION_KEY_INDEX } from '../segment/sidecar-sections.
 import type { Sidecar } from '../segment/sidecar.ts'
 
 const WINDOW = 1 << 20
-const READING = 'Reading a segment for its upload'
 
 /** What of a sealed segment is needed here. */
 export interface SegmentFiles {
@@ -67,10 +66,10 @@ export class SegmentBody implements BodySource {
     this.#footer = footer
   }
 
-  /** Looks at all of it and counts that checksum. Throws CORRUPT where something is wrong; `signal` ends it. */
+  /** Looks at all of it and counts that checksum. Throws CORRUPT, what file calls throw, and the signal's reason. */
   static async of(files: SegmentFiles, counted: 'crc32' | 'crc32c', signal: AbortSignal): Promise<SegmentBody> {
     const { data, sidecar: file, baseOffset } = files
-    const sidecar = await during(file, async (open) => readSidecarTail(open, open.path))
+    const sidecar = await file.during(async (open) => readSidecarTail(open, open.path))
     if (sidecar === undefined) throw damagedLocal(file.path, 0, 'not a whole sidecar')
     const checksum = new Checksum(counted)
     await checkLog(data, baseOffset, sidecar, checksum, signal)
@@ -78,6 +77,15 @@ export class SegmentBody implements BodySource {
     const log = { file: data, length: sidecar.summary.logLength, hashOf: (block: number) => sidecar.blockHash(block) }
     const footer = { file, length: sidecar.totalLength, hashOf: (block: number) => facts.blocks[block]! }
     return new SegmentBody(log, footer, facts, sidecar, checksum.result())
+  }
+
+  /** The same; `allow` is asked before each read. */
+  paced(allow: (bytes: number) => Promise<void>): BodySource {
+    const read = async (start: number, end: number): Promise<Uint8Array> => {
+      await allow(end - start)
+      return this.read(start, end)
+    }
+    return { size: this.size, read }
   }
 
   async read(start: number, end: number): Promise<Uint8Array> {
@@ -96,7 +104,7 @@ async function readPart(part: Part, start: number, into: Uint8Array): Promise<vo
   const to = Math.min(Math.ceil((start + into.length) / LOG_BLOCK_BYTES) * LOG_BLOCK_BYTES, part.length)
   const isAligned = from === start && to - from === into.length
   const blocks = isAligned ? into : new Uint8Array(to - from)
-  const got = await during(part.file, (file) => file.read(blocks, from))
+  const got = await part.file.during((file) => file.read(blocks, from))
   if (got < blocks.length) throw damagedLocal(part.file.path, from + got, 'the file ends too early')
   for (let at = 0; at < blocks.length; at += LOG_BLOCK_BYTES) {
     const isSame = xxh64(blocks.subarray(at, at + LOG_BLOCK_BYTES)) === part.hashOf((from + at) / LOG_BLOCK_BYTES)
@@ -128,7 +136,7 @@ async function checkLog(
     return true
   }
   const options = { from: 0, to: summary.logLength, minOffset: baseOffset, verify: true }
-  const { end, position } = await during(data, (file) => walkFile(file, options, visit))
+  const { end, position } = await data.during((file) => walkFile(file, options, visit))
   if (end !== 'clean-end') throw damagedLocal(data.path, position, end)
   blocks.finish()
   const isWhole = position === summary.logLength && batches === summary.batchCount && records === summary.recordCount
@@ -195,7 +203,7 @@ async function checkFooter(
   for (let at = 0; at < length; at += WINDOW) {
     signal.throwIfAborted()
     const bytes = new Uint8Array(Math.min(WINDOW, length - at))
-    const got = await during(file, (open) => open.read(bytes, at))
+    const got = await file.during((open) => open.read(bytes, at))
     const isWhole = got === bytes.length && (at > 0 || isSidecarHeader(bytes, length, path))
     if (!isWhole) throw damagedLocal(path, at, 'not a whole sidecar')
     whole.update(bytes)
@@ -224,14 +232,6 @@ class Checksum {
 
   result(): BodyChecksum {
     return { [this.#counted]: this.#value }
-  }
-}
-
-async function during<T>(file: PooledFile, work: Parameters<typeof file.during<T>>[0]): Promise<T> {
-  try {
-    return await file.during(work)
-  } catch (error) {
-    throw fileError(error, file.path, READING)
   }
 }
 

@@ -5,7 +5,13 @@ import { crc32 } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { crc32c } from '../../src/base/crc32c.ts'
 import { compareNames } from '../../src/base/object-name.ts'
-import { ObjectStoreError, type BodySource, type ObjectStore, type ReadResult } from '../../src/base/object-store.ts'
+import {
+  MOST_READ_BYTES,
+  ObjectStoreError,
+  type BodySource,
+  type ObjectStore,
+  type ReadResult,
+} from '../../src/base/object-store.ts'
 
 export interface Backend {
   /** An empty place, another one at each call. */
@@ -225,8 +231,15 @@ export function bucketContract(
       const stat = await store.stat('big', { signal })
       expect(stat?.size).toBe(bigBytes)
       expect(checksum).toMatchObject(stat?.checksum ?? {})
-      const whole = await store.read('big', { signal })
-      expect(whole.kind === 'read' && Buffer.compare(whole.bytes, body)).toBe(0)
+      const whole = store.read('big', { signal })
+      if (bigBytes > MOST_READ_BYTES) expect(await failureOf(whole)).toMatchObject({ failure: 'refused' })
+      else expect(await whole).toMatchObject({ kind: 'read', version: stat?.version })
+      const middle = Math.floor(bigBytes / 2)
+      const halves = [{ start: 0, end: middle }, { start: middle, end: bigBytes }] // prettier-ignore
+      for (const half of halves) {
+        const got = await store.read('big', { signal, range: half })
+        expect(got.kind === 'read' && Buffer.compare(got.bytes, body.subarray(half.start, half.end))).toBe(0)
+      }
       const range = { start: bigBytes - 100_001, end: bigBytes - 1 }
       const part = await store.read('big', { signal, range })
       expect(part.kind === 'read' && Buffer.compare(part.bytes, body.subarray(range.start, range.end))).toBe(0)
