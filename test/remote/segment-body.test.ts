@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import fc from 'fast-check'
 import { crc32c } from '../../src/base/crc32c.ts'
 import { initHashes, xxh64 } from '../../src/base/xxh64.ts'
+import { SECTION_KEY_INDEX } from '../../src/segment/sidecar-sections.ts'
 import { SegmentBody } from '../../src/remote/segment-body.ts'
 import { buildSegment, objectOf, type BuiltSegment } from '../support/bucket-segments.ts'
 import { signal } from '../support/remote-directory.ts'
@@ -65,6 +66,19 @@ describe('what is not as it was sealed is not uploaded', () => {
       }
     }
     await SegmentBody.of(built.segment, 'crc32', signal())
+  })
+
+  test('a byte of a key index that no look at the end of the sidecar reaches', async () => {
+    const built = await buildSegment({ baseOffset: 0, batches: 100, records: 100, valueBytes: 1 })
+    const { position, length } = (await SegmentBody.of(built.segment, 'crc32', signal())).sidecar.findSection(
+      SECTION_KEY_INDEX,
+    )!
+    expect(built.sidecar.length - position).toBeGreaterThan(2 * 65_536)
+    for (const at of [position, position + 5000, position + Math.floor(length / 4)]) {
+      flip(built, 'sidecar', at)
+      await rejected('CORRUPT', SegmentBody.of(built.segment, 'crc32', signal()))
+      flip(built, 'sidecar', at)
+    }
   })
 
   test('and each attempt what was flipped behind it', async () => {
