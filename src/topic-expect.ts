@@ -7,7 +7,8 @@
  *
  * Holds    Answered before anything is written, against all records up to the log end: of two calls with one
  *          expectation one fails. A record of another key with the same identity never makes an expectation hold.
- *          A refusal comes when what it goes by can be read: who reads again and tries again gets on, and others do.
+ *          A refusal comes when what it goes by can be read, and never before others ran: who reads again and tries
+ *          again gets on, and others do.
  * @hot
  */
 import { invalidOption } from './base/checks.ts'
@@ -63,7 +64,7 @@ export class Expectations<KIn> {
     awaited: Awaited | undefined,
   ): Promise<Awaited> | undefined {
     if (expectedEnd !== undefined && log.logEnd !== expectedEnd) {
-      if (awaited === undefined && log.highWatermark < log.logEnd) return this.#wait(log, log.logEnd, signal)
+      if (awaited === undefined) return this.#wait(log, signal)
       throw endedElsewhere(log, expectedEnd)
     }
     return expectedKey === undefined ? undefined : this.#checkKey(log, expectedKey, awaited, signal)
@@ -78,10 +79,9 @@ export class Expectations<KIn> {
     this.#key.encode(key as KIn & {}, 'expect.key')
     this.#checkPlace(log)
     const keys = completeMap(this.#topic, log, 'expect by key')
-    const found = this.#ask(log, keys, expected)
-    if (found === 'open') throw failed(log, expected, this.#committed(keys), true)
-    if (found === 'coming' && awaited === undefined) return this.#wait(log, keys.record.offset + 1, signal)
-    const newest = found === 'coming' ? newestOf(keys) : found
+    const newest = this.#ask(log, keys, expected, awaited !== undefined)
+    if (newest === 'coming') return this.#wait(log, signal)
+    if (newest === 'open') throw failed(log, expected, this.#committed(keys), true)
     if (newest === 'unknown' && awaited?.logEnd !== log.logEnd)
       return this.#search(log, expected, (awaited?.searches ?? 0) + 1, signal)
     const offset = newest === 'unknown' ? awaited!.newest : newest
@@ -90,21 +90,28 @@ export class Expectations<KIn> {
   }
 
   /**
-   * The key's newest offset; null: none, or a tombstone. `'unknown'`: the map cannot say. `'coming'`: it is another one
-   * than what is expected, and cannot be read yet.
+   * The key's newest offset; null: none, or a tombstone. `'unknown'`: the map cannot say. `'coming'`, unless that was
+   * awaited: it is another one than what is expected, and no read shows it yet.
    */
-  #ask(log: PartitionLog, keys: LiveKeys, expected: number | null): number | null | 'open' | 'coming' | 'unknown' {
+  #ask(
+    log: PartitionLog,
+    keys: LiveKeys,
+    expected: number | null,
+    isAwaited: boolean,
+  ): number | null | 'open' | 'coming' | 'unknown' {
     const { bytes, start, end } = this.#key
     const { keyHasher } = this.#host
     keyHasher.hash(bytes, start, end)
     const found = keys.newest(keyHasher)
-    if (found === 'open') return 'open'
+    if (found === 'open') return isAwaited ? 'open' : 'coming'
     if (found === 'contested') return 'unknown'
     if (found === 'absent') return null
     const { offset } = keys.record
     const newest = newestOf(keys)
+    // Who reads again would be refused again, in the same turn.
+    if (offset >= log.lastStable && newest !== expected && !isAwaited) return 'coming'
     // What is on its way cannot be read: it may be another key's, and then only its refusal does no harm.
-    if (offset >= log.highWatermark) return newest === expected ? 'unknown' : 'coming'
+    if (offset >= log.highWatermark) return newest === expected ? 'unknown' : newest
     if (readPoint(this.#host, log, offset, true) === 'elsewhere') return 'unknown'
     if (isPointKey(bytes, start, end)) return newest
     keyHasher.hash(bytes, start, end)
@@ -118,8 +125,10 @@ export class Expectations<KIn> {
     return keys.find(this.#host.keyHasher) === 'found' && !keys.record.isTombstone ? keys.record.offset : null
   }
 
-  async #wait(log: PartitionLog, end: number, signal: AbortSignal | undefined): Promise<Awaited> {
-    await this.#arrived(log, end, signal)
+  /** Resolves when all that was appended can be read, and others ran. */
+  async #wait(log: PartitionLog, signal: AbortSignal | undefined): Promise<Awaited> {
+    await this.#arrived(log, log.logEnd, signal)
+    await new Promise<void>((resolve) => this.#host.clock.soon(resolve))
     return NOT_SEARCHED
   }
 

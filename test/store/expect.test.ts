@@ -8,6 +8,7 @@ import { TUNING } from '../../src/options.ts'
 import { testClock } from '../../src/testing.ts'
 import { defineTopic, openStore, utf8, VarveError } from '../../src/varve.ts'
 import type { Expect, Receipt, Store, Topic, TopicConfig } from '../../src/varve.ts'
+import { ProducedStore } from '../support/produced-store.ts'
 import { ProducerRig } from '../support/producer-rig.ts'
 import { settled } from '../support/sim-workload.ts'
 import { weakHasher } from '../support/weak-hasher.ts'
@@ -148,6 +149,29 @@ describe('on a disk that takes its time, who is refused and tries again at once 
       await store.close()
     }
   })
+})
+
+it('who meets an open transaction and tries again at once lets it come to its end', async () => {
+  const produced = await ProducedStore.open(freshDirectory())
+  const names = await produced.store.topic(Names, { create: 'must' })
+  const key = Buffer.from('a')
+  const sent = { producerId: 1, producerEpoch: 0, baseSequence: 0, isTransactional: true }
+  await produced.produce('names', sent, [{ timestamp: 1, key, value: Buffer.from('1'), headers: [] }])
+  const marker = { producerId: 1, producerEpoch: 0, coordinatorEpoch: 0, timestamp: 1, commit: true }
+  let isEnded = false
+  setImmediate(() => void produced.end('names', marker).then(() => (isEnded = true)))
+  let refusals = 0
+  for (let isWritten = false; !isWritten;) {
+    const offset = (await names.get('a'))?.offset ?? null
+    try {
+      await names.append({ key: 'a', value: '2' }, { expect: { key: 'a', offset } })
+      isWritten = true
+    } catch (error) {
+      if (!VarveError.is(error, 'EXPECTATION_FAILED') || ++refusals > 100_000) throw error
+    }
+  }
+  expect([isEnded, refusals > 0]).toEqual([true, true])
+  await produced.store.close()
 })
 
 it('what a search has found does not count when others have appended meanwhile', async () => {
