@@ -5,8 +5,8 @@
  * Holds    No call is retried in here, and each takes a signal: deadlines and retries are the caller's. A condition
  *          that does not hold is an answer, not an error. Absent is an answer too, and only the store's own "no such
  *          object" means it: what may not be looked at is `denied`. A body is handed over whole or not at all, its
- *          length checked, its checksum where the store sends one, and never more than `MOST_READ_BYTES`. After an `indefinite` error of a write the object
- *          may be there, now or later: the caller reads it back.
+ *          length checked, its checksum where the store sends one, and never more than `MOST_READ_BYTES`. After an
+ *          `indefinite` error of a write the object may be there, now or later: the caller reads it back.
  * Shared   Any number of calls; nothing orders two under way.
  */
 
